@@ -31,6 +31,7 @@ package rouse
 import (
 	"context"
 	"io"
+	"time"
 )
 
 // Account and region that a node uses when nothing else is configured. The account is the one that every emulator and
@@ -94,6 +95,16 @@ type Authorizer interface {
 // Safe for concurrent use.
 type Caller interface {
 	Call(ctx context.Context, from Origin, service, operation string, input []byte, body io.Reader) (output []byte, reply io.ReadCloser, err error)
+}
+
+// Delivery is a payload on its way to a target, as a room writes it into the outbox: everything that the target's side
+// needs to know of it.
+type Delivery struct {
+	ID       string    `json:"id"`       // UUID; stays the same when the delivery is repeated
+	From     Origin    `json:"from"`     // on whose behalf: a service of the platform with its SourceARN, or a role
+	Cause    Cause     `json:"cause"`    // what an invocation that comes of it shows as its cause
+	Accepted time.Time `json:"accepted"` // when the cause happened
+	Payload  []byte    `json:"payload"`
 }
 
 // Deliverer hands a payload to a target: a function, a queue, a topic, a bus, a state machine, a log group. nil means

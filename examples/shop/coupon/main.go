@@ -1,0 +1,45 @@
+// Coupon makes a code that takes some percent off a basket. The code carries its own signature.
+package main
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strconv"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-lambda-go/lambda"
+)
+
+type order struct {
+	Percent int `json:"percent"`
+}
+
+func handle(_ context.Context, req events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error) {
+	var o order
+	if err := json.Unmarshal([]byte(req.Body), &o); err != nil {
+		return answer(400, map[string]any{"message": "want a body such as {\"percent\": 10}"})
+	}
+	if o.Percent < 1 || o.Percent > 50 {
+		return answer(400, map[string]any{"message": fmt.Sprintf("%d percent: a coupon takes 1 to 50 percent off", o.Percent)})
+	}
+	return answer(201, map[string]any{"coupon": sign(o.Percent), "percent": o.Percent})
+}
+
+func sign(percent int) string {
+	text := strconv.Itoa(percent)
+	mac := hmac.New(sha256.New, []byte(os.Getenv("COUPON_SECRET")))
+	mac.Write([]byte(text))
+	return text + "-" + hex.EncodeToString(mac.Sum(nil))[:16]
+}
+
+func answer(status int, body any) (events.APIGatewayV2HTTPResponse, error) {
+	b, err := json.Marshal(body)
+	return events.APIGatewayV2HTTPResponse{StatusCode: status, Headers: map[string]string{"content-type": "application/json"}, Body: string(b)}, err
+}
+
+func main() { lambda.Start(handle) }
