@@ -136,7 +136,10 @@ type Service struct {
 	Statuses map[string]int
 	// Validation is the code of violated constraints; default "ValidationException", for Query "ValidationError".
 	Validation string
-	// ErrorMembers adds members to the JSON body of an error, or replaces "message": Lambda's {"Type":"User"}. May be nil.
+	// Malformed is the code of a body that cannot be read; default "SerializationException", for Query "MalformedInput".
+	Malformed string
+	// ErrorMembers adds members to the JSON body of an error, such as Lambda's {"Type":"User"}, or replaces "message";
+	// a nil value takes the member out. May be nil. err's cause is the handler's own error, for errors with data.
 	ErrorMembers func(code string, err *rouse.Error) map[string]any
 	// BodyMax limits the bodies of operations that do not say BodyMax themselves. Default BodyDefault.
 	BodyMax int64
