@@ -173,7 +173,10 @@ func accept(files []*zip.File) ([]entry, error) {
 		if f.Flags&1 != 0 {
 			return nil, badZip("the entry %q is encrypted", f.Name)
 		}
-		if _, twice := seen[name]; twice {
+		if k, twice := seen[name]; twice {
+			if k == folder && e.kind == folder { // some tools name a folder again, and it means nothing else
+				continue
+			}
 			return nil, badZip("the entry %q is there twice", f.Name)
 		}
 		seen[name] = e.kind
