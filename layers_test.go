@@ -35,6 +35,7 @@ var stairs = map[string][]string{
 	"dispatch": {"pool"},
 	"deliver":  {"dispatch"},
 	"console":  {"aws"},
+	"cli":      {"aws"},
 }
 
 // Forbidden are the imports that go down and still lead through a wall, with the reason.
