@@ -1,0 +1,249 @@
+//go:build linux
+
+package ns
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rouse-dev/rouse"
+	"github.com/rouse-dev/rouse/sandbox"
+	"github.com/rouse-dev/rouse/sandbox/cgroup"
+	"github.com/rouse-dev/rouse/sandbox/script"
+)
+
+const tmpDefault = 512 << 20
+
+// Create makes an empty sandbox.
+func (d *Driver) Create(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox, error) {
+	if err := spec.Validate(); err != nil {
+		return nil, err
+	}
+	if spec.Egress {
+		return nil, rouse.Errorf(rouse.Unsupported, "this node has no public egress for sandboxes")
+	}
+	b, err := d.create(ctx, spec)
+	if err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+func (d *Driver) create(ctx context.Context, spec sandbox.Spec) (*Sandbox, error) {
+	start := time.Now()
+	img, took, err := d.imageFor(ctx, spec.Image)
+	if err != nil {
+		return nil, err
+	}
+	b := &Sandbox{d: d, id: "s" + strconv.FormatInt(d.number.Add(1), 10), limits: spec.Limits,
+		done: make(chan struct{}), over: make(chan struct{}), replies: make(chan message, 1)}
+	b.timing.Image = took
+	if b.limits.TmpBytes == 0 {
+		b.limits.TmpBytes = tmpDefault
+	}
+	if b.limits.Files == 0 {
+		b.limits.Files = filesDefault
+	}
+	if err := d.register(b); err != nil {
+		return nil, err
+	}
+	if err := d.build(ctx, b, img.helper, spec); err != nil {
+		b.free()
+		return nil, fmt.Errorf("create a sandbox: %w", err)
+	}
+	b.timing.Create = time.Since(start)
+	go b.watch()
+	return b, nil
+}
+
+const filesDefault = 1024
+
+func (d *Driver) register(b *Sandbox) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return errClosed()
+	}
+	if len(d.boxes) >= d.max {
+		return rouse.Errorf(rouse.Limit, "this node has %d sandboxes, its limit", d.max)
+	}
+	d.boxes[b.id] = b
+	d.freed.Add(1)
+	return nil
+}
+
+// build makes b's groups and its init. On an error the caller frees what b holds by then.
+func (d *Driver) build(ctx context.Context, b *Sandbox, img *helper, spec sandbox.Spec) error {
+	lap := time.Now()
+	if d.users != nil {
+		uid, err := d.users.take()
+		if err != nil {
+			return err
+		}
+		b.uid = uid
+	}
+	var doors cgroup.Doors
+	if d.tree != nil {
+		var err error
+		if b.group, err = d.tree.New(b.id, b.limits); err != nil {
+			return err
+		}
+		if doors, err = b.group.Open(); err != nil {
+			return err
+		}
+		defer doors.Close()
+		if b.stopOOM, err = b.group.WatchOOM(b.oom); err != nil {
+			return err
+		}
+	}
+	b.timing.Limits = time.Since(lap)
+	lap = time.Now()
+	f := newFiles(doors)
+	c, s, err := img.fork(unix.CLONE_NEWPID, f.clone, f.list, func(s *script.Script) { b.initScript(s, spec, f) })
+	if err != nil {
+		return err
+	}
+	b.conn = c
+	m, err := receive(ctx, c, s)
+	if err != nil {
+		return gone(err)
+	}
+	if len(m.body) == 8 {
+		return fmt.Errorf("fork: %w", syscall.Errno(-m.word(0)))
+	}
+	if len(m.files) != 1 || m.word(0) != tagReply {
+		m.close()
+		return errors.New("the sandbox's init answered something else")
+	}
+	b.control, b.signals, b.door = int(m.word(1)), int(m.word(2)), int(m.word(3))
+	b.doorClone = doors.RunClone != nil
+	if !b.doorClone && doors.RunJoin == nil {
+		b.door = -1
+	}
+	b.init = os.NewFile(uintptr(m.files[0]), "init") // a pidfd, opened non-blocking: Go's poller waits on it
+	b.timing.Init = time.Since(lap)
+	return c.SetReadDeadline(time.Time{})
+}
+
+// files are what an init gets with its first script; the indexes count from its control socket, which is 0.
+type files struct {
+	list  []int
+	join  []int // to write "0" to
+	clone int   // to be born in, or -1
+	door  int   // kept for the payload, or -1
+}
+
+func newFiles(doors cgroup.Doors) files {
+	f := files{clone: -1, door: -1}
+	add := func(x *os.File) int {
+		f.list = append(f.list, int(x.Fd()))
+		return len(f.list)
+	}
+	for _, x := range doors.Join {
+		f.join = append(f.join, add(x))
+	}
+	if doors.Clone != nil {
+		f.clone = add(doors.Clone)
+	}
+	switch {
+	case doors.RunClone != nil:
+		f.door = add(doors.RunClone)
+	case doors.RunJoin != nil:
+		f.door = add(doors.RunJoin)
+	}
+	return f
+}
+
+// Messages that an init sends begin with a word.
+const (
+	tagReply = 1 // … what the reply is made of
+	tagExit  = 2 // wait status, then a struct rusage
+)
+
+const capabilities = 64 // more than there are; the kernel refuses those it does not know
+
+// initScript makes the namespaces from inside, sheds what is not needed again, and waits.
+func (b *Sandbox) initScript(s *script.Script, spec sandbox.Spec, f files) {
+	for _, i := range f.join {
+		s.Call("join a cgroup", unix.SYS_WRITE, script.Received(i), "0", 1)
+		s.Call("close", unix.SYS_CLOSE, script.Received(i))
+	}
+	if f.clone >= 0 {
+		s.Call("close", unix.SYS_CLOSE, script.Received(f.clone))
+	}
+	s.Call("setsid", unix.SYS_SETSID)
+	s.Call("unshare", unix.SYS_UNSHARE,
+		unix.CLONE_NEWNS|unix.CLONE_NEWIPC|unix.CLONE_NEWUTS|unix.CLONE_NEWCGROUP|unix.CLONE_NEWNET)
+	raiseLoopback(s)
+	name := spec.Hostname
+	if name == "" {
+		name = "sandbox"
+	}
+	s.Call("sethostname", unix.SYS_SETHOSTNAME, name, len(name))
+	options := any(0)
+	if !b.d.rootless {
+		options = "hidepid=2" // the init is root's: not to be seen
+	}
+	const sealed = unix.MS_NOSUID | unix.MS_NODEV
+	s.Call("mount /proc", unix.SYS_MOUNT, "proc", "/proc", "proc", sealed|unix.MS_NOEXEC, options)
+	s.Call("mount /tmp", unix.SYS_MOUNT, "tmp", "/tmp", "tmpfs", sealed, tmpOptions(b.limits.TmpBytes))
+	s.Call("mount /run", unix.SYS_MOUNT, "run", "/run", "tmpfs", sealed|unix.MS_NOEXEC, "size=64k,mode=755")
+	user := fmt.Sprintf("sbx_user1051:x:%d:%d:", b.uid, b.uid)
+	root := "root:x:0:0::/root:/usr/sbin/nologin\n"
+	if b.uid == 0 {
+		root = ""
+	}
+	writeFile(s, "/run/passwd", user+":/tmp:/bin/sh\n"+root)
+	writeFile(s, "/run/group", fmt.Sprintf("sbx_user1051:x:%d:\n", b.uid))
+	b.shed(s)
+	var fds [2]script.Var
+	fds[0] = s.Call("pidfd_open", unix.SYS_PIDFD_OPEN, 1, unix.PIDFD_NONBLOCK).Var()
+	s.Call("block SIGCHLD", unix.SYS_RT_SIGPROCMASK, unix.SIG_BLOCK, s.Words(1<<(int(unix.SIGCHLD)-1)), 0, 8)
+	fds[1] = s.Call("signalfd", unix.SYS_SIGNALFD4, -1, s.Words(1<<(int(unix.SIGCHLD)-1)), 8,
+		unix.SFD_CLOEXEC|unix.SFD_NONBLOCK).Var()
+	// Descriptors are numbers of the init; the node must know them to build later scripts.
+	door := fds[1]
+	if f.door >= 0 {
+		door = script.Received(f.door)
+	}
+	s.ReplyFiles(unix.SYS_SENDMSG, []script.Var{s.Constant(tagReply), script.Control(), fds[1], door}, fds[:1])
+	s.Call("close", unix.SYS_CLOSE, fds[0])
+	s.Receive()
+}
+
+// shed drops every capability but those to change the user, and makes the process invisible to tracers.
+func (b *Sandbox) shed(s *script.Script) {
+	s.Call("default SIGCHLD", unix.SYS_RT_SIGACTION, int(unix.SIGCHLD), make([]byte, 32), 0, 8)
+	for c := range capabilities {
+		s.Call("drop a capability", unix.SYS_PRCTL, unix.PR_CAPBSET_DROP, c, 0, 0, 0).Ignore()
+	}
+	keep := uint32(0)
+	if !b.d.rootless {
+		keep = 1<<unix.CAP_SETUID | 1<<unix.CAP_SETGID
+	}
+	setCapabilities(s, keep)
+	s.Call("not dumpable", unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
+}
+
+func setCapabilities(s *script.Script, low uint32) {
+	// version 3, pid 0; {effective, permitted, inheritable} twice
+	s.Call("capset", unix.SYS_CAPSET, s.Words(unix.LINUX_CAPABILITY_VERSION_3), s.Words(uint64(low)|uint64(low)<<32, 0, 0))
+}
+
+func tmpOptions(size int64) string { return fmt.Sprintf("size=%d,mode=1777", size) }
+
+func raiseLoopback(s *script.Script) {
+	ifreq := make([]byte, 40)
+	copy(ifreq, "lo")
+	ifreq[16] = unix.IFF_UP
+	fd := s.Call("socket", unix.SYS_SOCKET, unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0).Var()
+	s.Call("raise lo", unix.SYS_IOCTL, fd, unix.SIOCSIFFLAGS, ifreq)
+	s.Call("close", unix.SYS_CLOSE, fd)
+}
