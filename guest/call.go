@@ -56,23 +56,24 @@ func (e *InitError) Error() string {
 // ErrGuest is in the chain of errors that the guest's runtime itself caused before a function was involved: Boot's.
 var ErrGuest = errors.New("guest: runtime did not start")
 
-// functionError reads what a guest sends when a function fails. The payload is passed on as it is when it is JSON.
+// functionError reads what a guest sends when a function fails. The payload is passed on as it is when it is JSON; typ is
+// for one that does not say its type.
 func functionError(payload []byte, typ string) *rouse.FunctionError {
+	if typ == "" {
+		typ = "Runtime.Unknown"
+	}
+	if !json.Valid(payload) {
+		return rouse.Unhandled(typ, "the function failed without saying why")
+	}
 	var e struct {
 		Type    string `json:"errorType"`
 		Message string `json:"errorMessage"`
 	}
-	if !json.Valid(payload) {
-		if typ == "" {
-			typ = "Runtime.Unknown"
-		}
-		return rouse.Unhandled(typ, "the function failed without saying why")
+	_ = json.Unmarshal(payload, &e) // JSON of another shape keeps its payload and gets the type
+	if e.Type == "" {
+		e.Type = typ
 	}
-	_ = json.Unmarshal(payload, &e) // an object of another shape keeps its payload and has no type
-	if typ == "" {
-		typ = e.Type
-	}
-	return &rouse.FunctionError{Type: typ, Message: e.Message, Payload: payload}
+	return &rouse.FunctionError{Type: e.Type, Message: e.Message, Payload: payload}
 }
 
 // exitError is Lambda's text for a process that ended instead of answering. how is "exit status 1" or "signal: killed";

@@ -78,13 +78,18 @@ func (f *frameReader) payload(n int64) ([]byte, error) {
 
 // pass hands n bytes to write in pieces that live until it returns.
 func (f *frameReader) pass(n int64, write func([]byte)) error {
+	return pass(f.r, n, frameBuffer, write)
+}
+
+// pass hands n bytes of r to write in pieces of at most piece bytes, which r's buffer has to hold.
+func pass(r *bufio.Reader, n, piece int64, write func([]byte)) error {
 	for n > 0 {
-		b, err := f.r.Peek(int(min(n, frameBuffer)))
+		b, err := r.Peek(int(min(n, piece)))
 		if err != nil {
 			return noEOF(err)
 		}
 		write(b)
-		_, _ = f.r.Discard(len(b))
+		_, _ = r.Discard(len(b))
 		n -= int64(len(b))
 	}
 	return nil

@@ -61,6 +61,10 @@ func Boot(ctx context.Context, h Host, cfg Config) (*Guest, error) {
 			return nil, rouse.Errorf(rouse.Internal, "boot %s: no interpreter", cfg.Kind)
 		}
 		g.wire, err = bootFramed(ctx, g)
+	case Provided:
+		g.wire = newServed(g)
+	case Web:
+		g.wire = newProxied(g)
 	default:
 		return nil, rouse.Errorf(rouse.Internal, "boot: %s is no kind of guest", cfg.Kind)
 	}
@@ -108,6 +112,9 @@ func (g *Guest) Invoke(ctx context.Context, c Call, out rouse.Sink) (Reply, erro
 // endpoint that Function.CredentialsByURL names. Safe for concurrent use.
 func (g *Guest) Refresh(c Credentials) {
 	g.refreshed.Store(&c)
+	if s, ok := g.wire.(*served); ok {
+		s.setCredentials(c)
+	}
 }
 
 // Close lets go of the guest's sockets and pipes and waits until nothing of it runs on this side. A runtime that still
@@ -161,7 +168,7 @@ func (g *Guest) lost(ctx context.Context, err error, request string) (*rouse.Fun
 	if ctx.Err() != nil {
 		return nil, Broken, context.Cause(ctx)
 	}
-	if !errors.Is(err, errFrame) {
+	if err == nil || !errors.Is(err, errFrame) {
 		t := time.NewTimer(exitGrace)
 		defer t.Stop()
 		select {

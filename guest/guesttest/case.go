@@ -38,6 +38,7 @@ type call struct {
 	head  *rouse.Head
 	fails *failure
 	state guest.State
+	dies  bool                // the program ends after the answer, sooner or later: any state will do
 	logs  map[string][]string // by language; TIME, ID and … stand for what changes
 }
 

@@ -6,6 +6,8 @@ import (
 	"github.com/rouse-dev/rouse/guest"
 )
 
+const tooLarge = "Response payload size exceeded maximum allowed payload size (6291556 bytes)."
+
 const exited1 = "RequestId: 8f5d1c9e-0000-4000-8000-000000000000 Error: Runtime exited with error: exit status 1"
 
 // initCases fail before the first event.
@@ -186,15 +188,28 @@ var failureCases = []testCase{
 			message: by("Unable to stringify response body", "Unable to marshal response: Object of type coroutine is not JSON serializable", "")}}},
 	},
 	{
-		name:     "answer too large",
+		name:   "answer too large",
+		node:   `exports.handler = async (n) => 'x'.repeat(n)`,
+		python: "def handler(n, context): return 'x' * n",
+		calls: []call{
+			{event: "6291555", fails: &failure{typ: all("Function.ResponseSizeTooLarge"), message: all(tooLarge)}},
+			{event: "3", want: `"xxx"`},
+		},
+	},
+	{
+		name:     "answer too large, refused by the Runtime API: AWS's client ends itself",
+		provided: "repeat",
+		calls: []call{
+			{event: "3", want: `"xxx"`},
+			{event: "6291555", dies: true, fails: &failure{typ: all("Function.ResponseSizeTooLarge"), message: all(tooLarge)}},
+		},
+	},
+	{
+		name:     "largest answer",
 		node:     `exports.handler = async (n) => 'x'.repeat(n)`,
 		python:   "def handler(n, context): return 'x' * n",
 		provided: "repeat",
-		calls: []call{
-			{event: "6291555", fails: &failure{typ: all("Function.ResponseSizeTooLarge"),
-				message: all("Response payload size exceeded maximum allowed payload size (6291556 bytes).")}},
-			{event: "3", want: `"xxx"`},
-		},
+		calls:    []call{{event: "6291554", want: `"` + rep("x", 6291554) + `"`}},
 	},
 	{
 		name:     "caller gives up",

@@ -9,7 +9,6 @@ var streamCases = []testCase{
 		node: `exports.handler = awslambda.streamifyResponse(async (event, out, context) => {
 			out.setContentType('text/plain'); out.write('a'); await new Promise((r) => setTimeout(r, 5)); out.write(Buffer.from('b'));
 			out.write({ c: 1 }); out.end() })`,
-		provided: "stream",
 		calls: []call{
 			{raw: true, want: `ab{"c":1}`, head: &rouse.Head{ContentType: "text/plain"}},
 			{raw: true, want: `ab{"c":1}`, head: &rouse.Head{ContentType: "text/plain"}},

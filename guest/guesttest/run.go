@@ -41,10 +41,10 @@ func Run(t *testing.T, cfg Config) {
 		}
 	}
 	s := &suite{cfg: cfg}
-	for _, c := range slices.Concat(cases, initCases, failureCases, logCases, languageCases, streamCases) {
+	for _, c := range slices.Concat(cases, initCases, failureCases, logCases, languageCases, streamCases, webCases) {
 		t.Run(c.name, func(t *testing.T) {
 			for _, l := range languages {
-				if c.source(l) == "" || l.kind == guest.Provided {
+				if c.source(l) == "" {
 					continue
 				}
 				t.Run(l.name, func(t *testing.T) { s.run(t, c, l) })
@@ -189,7 +189,11 @@ func (r *running) text() string {
 // boot writes the case's files and starts its guest.
 func (s *suite) boot(t *testing.T, c testCase, l language) *running {
 	t.Helper()
-	cfg := guest.Config{Kind: l.kind, MemoryMB: 128}
+	kind, err := guest.KindOf(l.runtime, function(c, l).Handler)
+	if err != nil {
+		t.Fatalf("KindOf: %v", err)
+	}
+	cfg := guest.Config{Kind: kind, MemoryMB: 128}
 	if l.kind.Interpreted() {
 		cfg.Interpreter = s.interpreter(t, l.kind)
 	}
@@ -294,7 +298,7 @@ func (r *running) call(t *testing.T, i int, c call, l language) {
 	if err != nil {
 		t.Fatalf("call %d: %v\nlog:\n%s", i, err, r.text())
 	}
-	if reply.State != c.state {
+	if reply.State != c.state && !c.dies {
 		t.Errorf("call %d: got state %v, want %v", i, reply.State, c.state)
 	}
 	if c.fails != nil {
@@ -316,12 +320,12 @@ func (c call) checkBody(t *testing.T, i int, out *recorder) {
 	got := out.String()
 	if c.raw {
 		if got != c.want {
-			t.Errorf("call %d: got body %.200q, want %.200q", i, got, c.want)
+			t.Errorf("call %d: got %d bytes %.200q, want %d %.200q", i, len(got), got, len(c.want), c.want)
 		}
 		return
 	}
 	if !sameJSON(got, c.want) {
-		t.Errorf("call %d: got %.400s, want %.400s", i, got, c.want)
+		t.Errorf("call %d: got %d bytes %.400s, want %.400s", i, len(got), got, c.want)
 	}
 }
 
