@@ -1,6 +1,7 @@
 package pebble
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -21,7 +22,7 @@ type folder struct {
 }
 
 func lockFolder(fs vfs.FS, dir string) (*folder, error) {
-	if err := fs.MkdirAll(dir, 0o700); err != nil {
+	if err := makeDir(fs, dir); err != nil {
 		return nil, fmt.Errorf("kv: make folder of the store: %w", err)
 	}
 	f := &folder{fs: fs, dir: dir}
@@ -34,6 +35,27 @@ func lockFolder(fs vfs.FS, dir string) (*folder, error) {
 	}
 	f.lock = lock
 	return f, nil
+}
+
+// makeDir makes dir and what is missing above it, durably.
+func makeDir(fs vfs.FS, dir string) error {
+	if _, err := fs.Stat(dir); err == nil {
+		return nil
+	}
+	parent := fs.PathDir(dir)
+	if parent != dir {
+		if err := makeDir(fs, parent); err != nil {
+			return err
+		}
+	}
+	if err := fs.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	d, err := fs.OpenDir(parent)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 func (f *folder) readPID() string {
