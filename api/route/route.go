@@ -25,6 +25,7 @@ package route
 
 import (
 	"fmt"
+	"iter"
 	"strings"
 )
 
@@ -271,4 +272,38 @@ func (n *node[T]) longest(method, rest string, values []string) (v T, _ []string
 		}
 	}
 	return v, values, false
+}
+
+// All yields every value of the table, the $default route's included, in no particular order.
+func (t *Table[T]) All() iter.Seq[T] {
+	return func(yield func(T) bool) {
+		if t.root.all(yield) && t.hasDefault {
+			yield(t.fallback)
+		}
+	}
+}
+
+func (n *node[T]) all(yield func(T) bool) bool {
+	if n == nil {
+		return true
+	}
+	for _, m := range []*methods[T]{n.here, n.greedy} {
+		if m == nil {
+			continue
+		}
+		for _, v := range m.by {
+			if !yield(v) {
+				return false
+			}
+		}
+		if m.hasAny && !yield(m.any) {
+			return false
+		}
+	}
+	for _, child := range n.literal {
+		if !child.all(yield) {
+			return false
+		}
+	}
+	return n.param.all(yield)
 }
