@@ -30,7 +30,7 @@ func CodeFor(code string) string {
 		return "InvalidSignatureException"
 	case CodeUnknownKey:
 		return "UnrecognizedClientException"
-	case CodeMissing, CodeIncomplete, CodeExpired:
+	case CodeMissing, CodeIncomplete, CodeExpired, "AccessDenied":
 		return code + "Exception"
 	}
 	return code

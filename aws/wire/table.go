@@ -200,7 +200,11 @@ func (t *Table) notImplemented(what string) error {
 // Route finds the operation of a request to a JSON or REST service without looking at its body.
 func (t *Table) Route(r *http.Request) (Match, error) {
 	if t.Service.Protocol != RESTJSON {
-		_, name, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
+		target := r.Header.Get("X-Amz-Target")
+		prefix, name, _ := strings.Cut(target, ".")
+		if prefix != t.Service.TargetPrefix || r.Method != http.MethodPost {
+			return Match{}, t.notImplemented(strings.TrimSpace(r.Method + " " + target))
+		}
 		e, err := t.Operation(name)
 		return Match{Entry: e}, err
 	}
@@ -214,11 +218,19 @@ func (t *Table) Route(r *http.Request) (Match, error) {
 	return Match{Entry: rt.entry, route: rt, labels: labels}, nil
 }
 
-// Serves reports whether a REST service has a route for r, implemented or not. Services that share a signing name are
-// told apart by it.
+// Serves reports whether r looks like a request to this service: a REST service has a route for it, implemented or not,
+// a JSON one the prefix of its target. It tells services apart that share a signing name, and unsigned requests. A query
+// service cannot know without the form.
 func (t *Table) Serves(r *http.Request) bool {
-	rt, _ := t.router.find(r)
-	return rt != nil
+	switch t.Service.Protocol {
+	case RESTJSON:
+		rt, _ := t.router.find(r)
+		return rt != nil
+	case Query:
+		return false
+	}
+	prefix, _, ok := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
+	return ok && prefix == t.Service.TargetPrefix
 }
 
 // RouteForm finds the operation of a request to a query service.

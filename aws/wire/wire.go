@@ -119,6 +119,7 @@ type Service struct {
 	SigningName string   // of the signature's scope where it differs: "apigateway" for apigatewayv2. Default Name
 	Title       string   // for people: "AWS Lambda"
 	Protocol    Protocol // required
+	Global      bool     // takes requests signed for us-east-1 in every region, as IAM and STS do
 	// TargetPrefix of X-Amz-Target without the dot: "Logs_20140328". JSON protocols only.
 	TargetPrefix string
 	Version      string // the API's version, "2010-05-08". Query only: a request that names another is refused
