@@ -1,0 +1,424 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rouse-dev/rouse/cli/build"
+	"github.com/rouse-dev/rouse/cli/project"
+	"github.com/spf13/cobra"
+)
+
+// templateInline is the longest template that CloudFormation takes in a request; a longer one goes by way of an artifact.
+const templateInline = 51_200
+
+// deployment is one application on its way to a node.
+type deployment struct {
+	a          *app
+	c          *client
+	project    project.Project
+	work       string // folder of built artifacts
+	parameters map[string]string
+	quiet      bool // no plan and no progress: for redeployments while developing
+}
+
+// outcome is what a deployment did.
+type outcome struct {
+	Stack   string        `json:"stack"`
+	Changed []change      `json:"changes"`
+	Outputs []output      `json:"outputs"`
+	Took    time.Duration `json:"-"`
+	watch   []string
+}
+
+// change is a line of a plan.
+type change struct {
+	Action       string // Add, Modify, Remove
+	LogicalID    string `json:"LogicalResourceId"`
+	ResourceType string
+	Replacement  string
+}
+
+func (a *app) deployCommand() *cobra.Command {
+	var name string
+	var params []string
+	var plan bool
+	cmd := a.jsonFlag(&cobra.Command{
+		Use:   "deploy [TEMPLATE | FILE | DIR]",
+		Short: "Build an application and put it on a node",
+		Long: "Build what a template names (npm, pip, esbuild, go build), show what will change, and change it: all of it, or nothing.\n" +
+			"What Rouse does not implement is refused before anything is touched.",
+		Example: "  rouse deploy\n  rouse deploy template.yaml --name shop-test -p CouponSecret=s3cret\n  rouse deploy --plan",
+		Args:    atMost(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			parameters, err := parseParameters(params)
+			if err != nil {
+				return err
+			}
+			c, err := a.client()
+			if err != nil {
+				return err
+			}
+			d, err := a.deployment(cmd.Context(), c, args)
+			if err != nil {
+				return err
+			}
+			if name != "" {
+				d.project.Name = name
+			}
+			d.parameters = parameters
+			if plan {
+				return d.plan(cmd.Context())
+			}
+			return d.run(cmd.Context())
+		},
+	})
+	cmd.Flags().StringVarP(&name, "name", "n", "", "name of the stack (default: the folder's)")
+	cmd.Flags().StringArrayVarP(&params, "parameter", "p", nil, "a template parameter, NAME=VALUE")
+	cmd.Flags().BoolVar(&plan, "plan", false, "show what would change and change nothing")
+	return cmd
+}
+
+func parseParameters(list []string) (map[string]string, error) {
+	m := map[string]string{}
+	for _, p := range list {
+		name, value, ok := strings.Cut(p, "=")
+		if !ok || name == "" {
+			return nil, usageError("parameter %q: want NAME=VALUE", p)
+		}
+		m[name] = value
+	}
+	return m, nil
+}
+
+// deployment finds the application that the arguments name.
+func (a *app) deployment(ctx context.Context, c *client, args []string) (*deployment, error) {
+	path := a.dir()
+	if len(args) == 1 {
+		if path = args[0]; !filepath.IsAbs(path) {
+			path = filepath.Join(a.dir(), path)
+		}
+	}
+	p, err := project.Find(path, c.installed(ctx))
+	if err != nil {
+		return nil, err
+	}
+	work, err := a.workFolder(p)
+	if err != nil {
+		return nil, err
+	}
+	return &deployment{a: a, c: c, project: p, work: work, parameters: map[string]string{}}, nil
+}
+
+// workFolder is where artifacts of a project are built: beside it, among the rest of Rouse's files.
+func (a *app) workFolder(p project.Project) (string, error) {
+	dir := filepath.Join(p.Dir, ".rouse", "build")
+	if p.Only != "" {
+		dir = filepath.Join(a.dir(), ".rouse", "build")
+	}
+	if err := os.MkdirAll(dir, 0o755); err == nil {
+		return dir, nil
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", err
+	}
+	dir = filepath.Join(cache, "rouse", "build", p.Name)
+	return dir, os.MkdirAll(dir, 0o755)
+}
+
+// installed names, per language, a runtime that the node has exactly, so that what is asked for is what is given.
+func (c *client) installed(ctx context.Context) project.Runtimes {
+	rows, err := c.runtimes(ctx)
+	return func(language string) string {
+		prefix, fallback := "nodejs", "nodejs22.x"
+		if language == "python" {
+			prefix, fallback = "python", "python3.13"
+		}
+		if err != nil {
+			return fallback
+		}
+		for _, r := range rows {
+			for _, e := range r.Exact {
+				if strings.HasPrefix(e, prefix) {
+					return e
+				}
+			}
+		}
+		return fallback
+	}
+}
+
+// run deploys and prints what came of it.
+func (d *deployment) run(ctx context.Context) error {
+	out, err := d.deploy(ctx)
+	if err != nil {
+		return err
+	}
+	if d.a.json {
+		return d.a.printJSON(out)
+	}
+	if len(out.Changed) == 0 {
+		fmt.Fprintf(d.a.Out, "%s is up to date.\n", d.a.style.strong(out.Stack))
+	} else {
+		fmt.Fprintf(d.a.Out, "%s deployed in %s.\n", d.a.style.strong(out.Stack), short(out.Took))
+	}
+	d.a.printOutputs(out.Outputs)
+	return nil
+}
+
+func (a *app) printOutputs(outputs []output) {
+	for _, o := range outputs {
+		a.fact(o.OutputKey, o.OutputValue)
+	}
+}
+
+// plan shows what a deployment would change.
+func (d *deployment) plan(ctx context.Context) error {
+	template, _, err := d.prepare(ctx)
+	if err != nil {
+		return err
+	}
+	set, err := d.changeSet(ctx, template)
+	if err != nil {
+		return err
+	}
+	if set.id != "" {
+		defer d.drop(context.WithoutCancel(ctx), set)
+	}
+	if d.a.json {
+		return d.a.printJSON(map[string]any{"stack": d.project.Name, "changes": orEmpty(set.changes)})
+	}
+	d.printPlan(d.a.Out, set.changes)
+	return nil
+}
+
+// deploy brings the application to the node and waits until it is there.
+func (d *deployment) deploy(ctx context.Context) (outcome, error) {
+	began := time.Now()
+	template, watch, err := d.prepare(ctx)
+	if err != nil {
+		return outcome{watch: watch}, err
+	}
+	set, err := d.changeSet(ctx, template)
+	if err != nil {
+		return outcome{watch: watch}, err
+	}
+	out := outcome{Stack: d.project.Name, Changed: orEmpty(set.changes), watch: watch}
+	if set.id != "" {
+		if !d.quiet && !d.a.json {
+			d.printPlan(d.a.Err, set.changes)
+		}
+		if err := d.execute(ctx, set); err != nil {
+			return out, err
+		}
+	}
+	s, err := d.c.stack(ctx, d.project.Name)
+	if err != nil {
+		return out, err
+	}
+	out.Outputs, out.Took = s.Outputs, time.Since(began)
+	return out, nil
+}
+
+// prepare builds and uploads, and returns the template to deploy.
+func (d *deployment) prepare(ctx context.Context) (template []byte, watch []string, err error) {
+	p := d.progress()
+	defer p.end()
+	var said bytes.Buffer
+	arch := runtime.GOARCH
+	res, err := build.Build(ctx, d.project.Text, build.Config{Dir: d.project.Dir, Work: d.work, Only: d.project.Only, Arch: arch,
+		Environ: d.a.Environ, Log: &said, Step: p.step})
+	if err != nil {
+		return nil, res.Watch, err
+	}
+	for _, artifact := range res.Artifacts {
+		if err := d.upload(ctx, artifact, p); err != nil {
+			return nil, res.Watch, fmt.Errorf("upload the code of %s: %w", artifact.For, err)
+		}
+	}
+	return res.Template, res.Watch, nil
+}
+
+// upload brings an artifact to the node unless it is there already.
+func (d *deployment) upload(ctx context.Context, artifact build.Artifact, p *progress) error {
+	path := "/_rouse/api/assets/" + artifact.Hash
+	resp, err := d.c.do(ctx, http.MethodGet, path, "rouse", nil, nil)
+	if err == nil {
+		return resp.Body.Close()
+	}
+	var e *apiError
+	if !errors.As(err, &e) || e.Status != http.StatusNotFound {
+		return err
+	}
+	p.step("upload " + artifact.For + ", " + size(artifact.Size))
+	b, err := os.ReadFile(artifact.File)
+	if err != nil {
+		return err
+	}
+	resp, err = d.c.do(ctx, http.MethodPut, path, "rouse", b, map[string]string{"Content-Type": "application/zip"})
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
+}
+
+// set is a change set: what a deployment would do.
+type set struct {
+	id      string // "" when nothing would change
+	fresh   bool   // the stack is new
+	changes []change
+}
+
+// noChanges are the reasons of a change set that is empty.
+var noChanges = []string{"No updates are to be performed", "didn't contain changes"}
+
+// changeSet asks what the template would change.
+func (d *deployment) changeSet(ctx context.Context, template []byte) (set, error) {
+	s, err := d.c.stack(ctx, d.project.Name)
+	fresh := isNoStack(err) || err == nil && s.StackStatus == "REVIEW_IN_PROGRESS"
+	if err != nil && !fresh {
+		return set{}, err
+	}
+	if err == nil && s.StackStatus == "ROLLBACK_COMPLETE" {
+		if err := d.c.deleteStack(ctx, d.project.Name, nil); err != nil {
+			return set{}, err
+		}
+		fresh = true
+	}
+	in := map[string]any{"StackName": d.project.Name, "ChangeSetName": fmt.Sprintf("rouse-%d", time.Now().UnixNano()),
+		"ChangeSetType": "UPDATE", "Capabilities": []string{"CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"}}
+	if fresh {
+		in["ChangeSetType"] = "CREATE"
+	}
+	if err := d.addTemplate(ctx, in, template); err != nil {
+		return set{}, err
+	}
+	if len(d.parameters) > 0 {
+		var list []map[string]string
+		for k, v := range d.parameters {
+			list = append(list, map[string]string{"ParameterKey": k, "ParameterValue": v})
+		}
+		in["Parameters"] = list
+	}
+	var made struct{ Id string }
+	if err := d.c.call(ctx, "cloudformation", "CreateChangeSet", in, &made); err != nil {
+		return set{}, d.located(err)
+	}
+	return d.describe(ctx, made.Id, fresh)
+}
+
+// located puts the template's path before messages that begin with a line.
+func (d *deployment) located(err error) error {
+	var e *apiError
+	if !errors.As(err, &e) || d.project.Template == "" {
+		return err
+	}
+	name, relErr := filepath.Rel(d.a.dir(), d.project.Template)
+	if relErr != nil || strings.HasPrefix(name, "..") {
+		name = d.project.Template
+	}
+	own := *e
+	own.Message = strings.ReplaceAll(e.Message, "template:", name+":")
+	return &own
+}
+
+func (d *deployment) addTemplate(ctx context.Context, in map[string]any, template []byte) error {
+	if len(template) <= templateInline {
+		in["TemplateBody"] = string(template)
+		return nil
+	}
+	hash := hashOf(template)
+	resp, err := d.c.do(ctx, http.MethodPut, "/_rouse/api/assets/"+hash, "rouse", template, map[string]string{"Content-Type": "text/yaml"})
+	if err != nil {
+		return err
+	}
+	in["TemplateURL"] = "rouse-asset:" + hash
+	return resp.Body.Close()
+}
+
+func (d *deployment) describe(ctx context.Context, id string, fresh bool) (set, error) {
+	out := set{id: id, fresh: fresh}
+	in := map[string]any{"ChangeSetName": id}
+	for {
+		var page struct {
+			Status, StatusReason, NextToken string
+			Changes                         []struct{ ResourceChange change }
+		}
+		if err := d.c.call(ctx, "cloudformation", "DescribeChangeSet", in, &page); err != nil {
+			return set{}, err
+		}
+		if page.Status == "FAILED" {
+			d.drop(ctx, out)
+			if slices.ContainsFunc(noChanges, func(s string) bool { return strings.Contains(page.StatusReason, s) }) {
+				return set{}, nil
+			}
+			return set{}, d.located(&apiError{Message: page.StatusReason})
+		}
+		if strings.HasSuffix(page.Status, "_IN_PROGRESS") || strings.HasSuffix(page.Status, "_PENDING") {
+			if err := pause(ctx, 50*time.Millisecond); err != nil {
+				return set{}, err
+			}
+			out.changes = nil
+			continue
+		}
+		for _, ch := range page.Changes {
+			out.changes = append(out.changes, ch.ResourceChange)
+		}
+		if page.NextToken == "" {
+			return out, nil
+		}
+		in["NextToken"] = page.NextToken
+	}
+}
+
+// drop forgets a change set that is not going to be used; a stack that was only planned goes with it.
+func (d *deployment) drop(ctx context.Context, s set) {
+	if s.id != "" {
+		_ = d.c.call(ctx, "cloudformation", "DeleteChangeSet", map[string]any{"ChangeSetName": s.id}, nil)
+	}
+	if s.fresh {
+		_ = d.c.call(ctx, "cloudformation", "DeleteStack", map[string]any{"StackName": d.project.Name}, nil)
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
+
+// printPlan prints what will change.
+func (d *deployment) printPlan(w io.Writer, changes []change) {
+	st := d.a.errStyle
+	if w == d.a.Out {
+		st = d.a.style
+	}
+	if len(changes) == 0 {
+		fmt.Fprintf(w, "%s is up to date.\n", st.strong(d.project.Name))
+		return
+	}
+	for _, c := range changes {
+		mark := map[string]string{"Add": st.good("+"), "Modify": st.warn("~"), "Remove": st.bad("-")}[c.Action]
+		note := ""
+		if c.Replacement == "True" {
+			note = st.warn("  replaced")
+		}
+		fmt.Fprintf(w, "  %s %-34s %s%s\n", mark, c.LogicalID, st.dim(c.ResourceType), note)
+	}
+}

@@ -1,0 +1,84 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"sync"
+)
+
+// progressAfter is how long something may take before its steps are shown on a terminal.
+const progressAfter = time.Second
+
+// progress shows what is being done: on a terminal one line that changes, from the first second on; elsewhere nothing on
+// its own, since the outcome says it. The nil progress shows nothing.
+type progress struct {
+	w     io.Writer
+	style style
+	began time.Time
+
+	mu    sync.Mutex
+	shown bool // guarded by mu; a line stands there
+	last  string
+	timer *time.Timer
+	done  bool
+}
+
+func (a *app) progress() *progress {
+	if !a.errStyle.terminal {
+		return nil
+	}
+	return &progress{w: a.Err, style: a.errStyle, began: time.Now()}
+}
+
+func (d *deployment) progress() *progress {
+	if d.quiet {
+		return nil
+	}
+	return d.a.progress()
+}
+
+// step says what is being done now.
+func (p *progress) step(what string) {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.last = what
+	if time.Since(p.began) >= progressAfter {
+		p.show()
+	} else if p.timer == nil {
+		p.timer = time.AfterFunc(progressAfter, func() {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.show()
+		})
+	}
+}
+
+// show draws the line. The caller holds mu.
+func (p *progress) show() {
+	if p.done {
+		return
+	}
+	p.shown = true
+	fmt.Fprintf(p.w, "\r\x1b[K%s", p.style.dim("… "+p.last))
+}
+
+// end removes the line. It may be called twice.
+func (p *progress) end() {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.timer != nil {
+		p.timer.Stop()
+	}
+	if p.shown && !p.done {
+		fmt.Fprint(p.w, "\r\x1b[K")
+	}
+	p.done = true
+}

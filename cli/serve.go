@@ -1,0 +1,108 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// stopWithin is how long a node may take to stop in order before it is stopped at once.
+const stopWithin = 10 * time.Second
+
+func (a *app) serveCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run a node for production",
+		Long: "Run a node for production. At its first start it makes a root access key and prints it, once; the development key\n" +
+			"test/test is refused. Every setting is also read from ROUSE_NAME in the environment and from rouse.toml.",
+		Example: "  rouse serve --listen 0.0.0.0:4566 --data /var/lib/rouse --public-url https://rouse.example.org",
+		Args:    exactly(0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.serve(cmd)
+		},
+	}
+	a.settingFlags(cmd, func(name string) bool { return name != "plain" && name != "allow-host" })
+	return cmd
+}
+
+// settingFlags gives a command a flag per setting of a node; --data is everywhere already.
+func (a *app) settingFlags(cmd *cobra.Command, wanted func(string) bool) {
+	for _, s := range a.Settings {
+		if s.Name != "data" && wanted(s.Name) {
+			cmd.Flags().String(s.Name, "", s.Help)
+		}
+	}
+	cmd.Flags().String("config", "", "file of settings (default rouse.toml beside the application)")
+}
+
+// startNode starts a node with the settings given as flags.
+func (a *app) startNode(ctx context.Context, cmd *cobra.Command, dev bool, dir string) (Node, error) {
+	o := NodeOptions{Dev: dev, Flags: map[string]string{}, Getenv: a.getenv, Log: a.Err, File: filepath.Join(dir, "rouse.toml")}
+	known := map[string]bool{}
+	for _, s := range a.Settings {
+		known[s.Name] = true
+	}
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		if known[f.Name] {
+			o.Flags[f.Name] = f.Value.String()
+		}
+	})
+	if file, _ := cmd.Flags().GetString("config"); file != "" {
+		o.File, o.Must = file, true
+	}
+	if _, given := o.Flags["data"]; !given {
+		if _, inEnv := a.getenv("ROUSE_DATA"); !inEnv && dev {
+			o.Flags["data"] = filepath.Join(dir, ".rouse")
+		}
+	}
+	return a.Start(ctx, o)
+}
+
+// signals is a context that ends with the first interrupt; a second one ends the process as if nobody listened.
+func signals(ctx context.Context) (context.Context, context.CancelFunc) {
+	return signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+}
+
+func (a *app) serve(cmd *cobra.Command) error {
+	ctx, stop := signals(cmd.Context())
+	defer stop()
+	node, err := a.startNode(context.WithoutCancel(ctx), cmd, false, a.dir())
+	if err != nil {
+		return err
+	}
+	a.title("production", node)
+	if id, secret := node.FirstKey(); id != "" {
+		fmt.Fprintf(a.Out, "\n%s This is the first start. The root access key is shown once:\n\n  %s\n  %s\n\n", a.style.warn("Keep this."),
+			"AWS_ACCESS_KEY_ID="+id, "AWS_SECRET_ACCESS_KEY="+secret)
+	}
+	fmt.Fprintln(a.Out, "Ready.")
+	select {
+	case err := <-node.Done():
+		return err
+	case <-ctx.Done():
+	}
+	stop() // from here on an interrupt ends the process
+	return a.stopNode(node)
+}
+
+// title prints the first line of a node's screen.
+func (a *app) title(mode string, node Node) {
+	fmt.Fprintf(a.Out, "%s %s %s\n", a.style.strong("rouse"), a.Version, a.style.dim(mode+" at ")+a.style.code(node.URL()))
+}
+
+func (a *app) stopNode(node Node) error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopWithin)
+	defer cancel()
+	if err := node.Stop(ctx); err != nil {
+		return fmt.Errorf("stop: %w", err)
+	}
+	fmt.Fprintln(a.Out, "Stopped.")
+	return nil
+}
