@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -230,20 +231,15 @@ func (c *Claim) declare(header string) error {
 
 // check requires that everything is signed that must be.
 func (c *Claim) check(r *http.Request) error {
-	has := map[string]bool{}
-	for _, s := range c.signed {
-		has[s] = true
-	}
-	if !has["host"] {
+	if !slices.Contains(c.signed, "host") {
 		return unauthenticated(CodeMismatch, "'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.")
 	}
-	for name := range r.Header {
-		n := strings.ToLower(name)
-		if strings.HasPrefix(n, "x-amz-") && n != "x-amz-security-token" && !has[n] {
+	for name := range r.Header { // canonical, as net/http makes them
+		if strings.HasPrefix(name, "X-Amz-") && name != "X-Amz-Security-Token" && !slices.Contains(c.signed, strings.ToLower(name)) {
 			return unauthenticated(CodeMismatch, "'%.64s' must be a 'SignedHeader' in the AWS Authorization.", name)
 		}
 	}
-	if !c.Presigned && r.Header.Get("X-Amz-Date") == "" && !has["date"] {
+	if !c.Presigned && r.Header.Get("X-Amz-Date") == "" && !slices.Contains(c.signed, "date") {
 		return unauthenticated(CodeMismatch, "'Date' must be a 'SignedHeader' in the AWS Authorization.")
 	}
 	return nil

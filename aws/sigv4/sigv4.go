@@ -279,6 +279,10 @@ func appendHeader(b []byte, r *http.Request, name string) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
+		if tidy(v) {
+			b = append(b, v...)
+			continue
+		}
 		for j, word := range strings.Fields(v) {
 			if j > 0 {
 				b = append(b, ' ')
@@ -287,4 +291,14 @@ func appendHeader(b []byte, r *http.Request, name string) []byte {
 		}
 	}
 	return b
+}
+
+// tidy reports whether v has no spaces to be shortened, as nearly all headers.
+func tidy(v string) bool {
+	for i := range len(v) {
+		if c := v[i]; c < ' ' || c >= 0x80 || c == ' ' && (i == 0 || i == len(v)-1 || v[i-1] == ' ') {
+			return false
+		}
+	}
+	return true
 }

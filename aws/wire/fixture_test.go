@@ -214,6 +214,11 @@ func send(t *testing.T, s wire.Service, method, url, body string, head ...string
 	for i := 0; i < len(head); i += 2 {
 		r.Header.Set(head[i], head[i+1])
 	}
+	return roundtrip(t, s, r)
+}
+
+func roundtrip(t *testing.T, s wire.Service, r *http.Request) answer {
+	t.Helper()
 	w := wiretest.Roundtrip(t, s, rouse.Origin{}, r)
 	b, err := io.ReadAll(w.Body)
 	if err != nil {

@@ -56,6 +56,10 @@ func TestRESTRoutes(t *testing.T) {
 		{"POST", "/plain", 501, "Rouse does not implement POST /plain of REST Things"},
 		{"POST", "/things/x/paint", 501, "Rouse does not implement PaintThing of REST Things"},
 		{"PUT", "/things//at/x", 501, "Rouse does not implement PUT /things//at/x of REST Things"},
+		{"PUT", "/things/./at/x", 501, "Rouse does not implement PUT /things/./at/x of REST Things"},
+		{"PUT", "/things/../at/x", 501, "Rouse does not implement PUT /things/../at/x of REST Things"},
+		{"PUT", "/things/x/at/a/../b", 501, "Rouse does not implement PUT /things/x/at/a/../b of REST Things"},
+		{"PUT", "/things/x/at/a//b", 501, "Rouse does not implement PUT /things/x/at/a//b of REST Things"},
 		{"PUT", "/things/x/at", 501, "Rouse does not implement PUT /things/x/at of REST Things"},
 		{"PUT", "/things/%41/at/x", 400, "1 validation error detected: Value 'A' at 'name' failed to satisfy constraint: " +
 			"Member must satisfy regular expression pattern: [a-z:/.]+"},

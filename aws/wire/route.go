@@ -149,7 +149,7 @@ func (n *routeNode) find(method string, steps []string, query url.Values, labels
 			return rt, l
 		}
 	}
-	if n.label != nil && steps[0] != "" {
+	if n.label != nil && !dotted(steps[:1]) {
 		if text, err := url.PathUnescape(steps[0]); err == nil {
 			if rt, l := n.label.find(method, steps[1:], query, append(labels, text)); rt != nil {
 				return rt, l
@@ -169,7 +169,7 @@ func (n *routeNode) find(method string, steps []string, query url.Values, labels
 // greedyText is what the greedy label takes of steps.
 func (rt *route) greedyText(steps []string) (string, bool) {
 	n := len(steps) - len(rt.suffix)
-	if n < 1 {
+	if n < 1 || dotted(steps[:n]) {
 		return "", false
 	}
 	for i, s := range rt.suffix {
@@ -179,6 +179,17 @@ func (rt *route) greedyText(steps []string) (string, bool) {
 	}
 	text, err := url.PathUnescape(strings.Join(steps[:n], "/"))
 	return text, err == nil
+}
+
+// dotted reports whether a step is empty, "." or "..". Signatures are made over paths without them, so a path with them
+// could lead a signed request to another operation: no label takes them.
+func dotted(steps []string) bool {
+	for _, s := range steps {
+		if s == "" || s == "." || s == ".." {
+			return true
+		}
+	}
+	return false
 }
 
 func (rt *route) matches(method string, query url.Values) bool {
