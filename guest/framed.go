@@ -74,9 +74,9 @@ func (w *framed) exec(socket *os.File) error {
 
 // command is how the bootstrap is started.
 func (c *Config) command(h Host) []string {
-	argv := []string{c.Interpreter.Path}
+	argv := []string{insidePath(h, c.Interpreter.Path)}
 	if wrapper := c.Environment["AWS_LAMBDA_EXEC_WRAPPER"]; wrapper != "" {
-		argv = []string{insidePath(h, wrapper), c.Interpreter.Path}
+		argv = []string{insidePath(h, wrapper), argv[0]}
 	}
 	run := h.Path(runtimeRoot)
 	if c.Kind == Python {
@@ -94,7 +94,7 @@ func (c *Config) command(h Host) []string {
 
 // insidePath moves a path of Lambda's layout to where the host shows it.
 func insidePath(h Host, p string) string {
-	for _, target := range []string{taskRoot, layerRoot, runtimeRoot} {
+	for _, target := range []string{taskRoot, layerRoot, runtimeRoot, langRoot} {
 		if rest, ok := strings.CutPrefix(p, target); ok && (rest == "" || rest[0] == '/') {
 			return h.Path(target) + rest
 		}

@@ -2,6 +2,7 @@ package guest
 
 import (
 	"maps"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -106,16 +107,19 @@ func bootEnvironment(h Host, kind Kind, in Interpreter, settings map[string]stri
 		"LAMBDA_TASK_ROOT":   task,
 		"LAMBDA_RUNTIME_DIR": run,
 	}
-	if dir := in.binDir(); dir != "" {
-		env["PATH"] = dir + ":" + env["PATH"]
+	if in.Path != "" {
+		// An interpreter of its own prefix may have its libraries there.
+		if dir := filepath.Dir(insidePath(h, in.Path)); !strings.HasPrefix(dir, "/usr/") && dir != "/bin" {
+			env["PATH"] = dir + ":" + env["PATH"]
+			env["LD_LIBRARY_PATH"] += ":" + filepath.Join(filepath.Dir(dir), "lib")
+		}
 	}
 	switch kind {
 	case Node:
-		env["NODE_PATH"] = strings.Join(slices.Concat(
-			[]string{opt + "/nodejs/node" + in.major() + "/node_modules", opt + "/nodejs/node_modules"},
-			in.Modules, []string{run + "/node_modules", run, task}), ":")
+		env["NODE_PATH"] = strings.Join([]string{opt + "/nodejs/node" + in.major() + "/node_modules",
+			opt + "/nodejs/node_modules", run + "/node_modules", run, task}, ":")
 	case Python:
-		env["PYTHONPATH"] = strings.Join(slices.Concat(in.Modules, []string{run}), ":")
+		env["PYTHONPATH"] = run
 	}
 	maps.Copy(env, settings)
 	return env

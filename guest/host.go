@@ -36,4 +36,5 @@ const (
 	taskRoot    = "/var/task"
 	layerRoot   = "/opt"
 	runtimeRoot = "/var/runtime"
+	langRoot    = "/var/lang"
 )

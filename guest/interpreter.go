@@ -1,17 +1,13 @@
 package guest
 
-import (
-	"path/filepath"
-	"strings"
-)
+import "strings"
 
 // Interpreter is an installed language runtime, as guest/runtimes finds it.
 type Interpreter struct {
-	Kind    Kind     // Node or Python
-	Version string   // "20.20.2"
-	Path    string   // the executable, as seen from inside
-	Modules []string // folders of packages that come with it (the AWS SDK), as seen from inside
-	Binds   []Bind   // what the sandbox's image has to contain for it to run
+	Kind    Kind   // Node or Python
+	Version string // "20.20.2"
+	Path    string // the executable, as seen from inside; below /var/runtime and /var/lang as the host shows these
+	Binds   []Bind // what the sandbox's image has to contain for it to run, beside /usr, /lib and /var/runtime
 }
 
 // Bind is a host folder that an image shows read-only.
@@ -27,16 +23,4 @@ func (i Interpreter) String() string { return i.Kind.String() + " " + i.Version 
 func (i Interpreter) major() string {
 	m, _, _ := strings.Cut(i.Version, ".")
 	return m
-}
-
-func (i Interpreter) binDir() string {
-	if i.Path == "" {
-		return ""
-	}
-	dir := filepath.Dir(i.Path)
-	switch dir {
-	case "/usr/bin", "/bin", "/usr/local/bin":
-		return ""
-	}
-	return dir
 }

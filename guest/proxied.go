@@ -59,11 +59,11 @@ func (p *proxied) load(ctx context.Context, fn *Function, env map[string]string)
 		program = p.g.host.Path(taskRoot) + "/" + strings.TrimPrefix(program, "./")
 	}
 	argv := []string{program}
-	switch p.g.cfg.Interpreter.Kind {
+	switch in := p.g.cfg.Interpreter; in.Kind {
 	case Node:
-		argv = []string{p.g.cfg.Interpreter.Path, program}
+		argv = []string{insidePath(p.g.host, in.Path), program}
 	case Python:
-		argv = []string{p.g.cfg.Interpreter.Path, "-u", "-s", "-B", program}
+		argv = []string{insidePath(p.g.host, in.Path), "-u", "-s", "-B", program}
 	}
 	if err := p.g.exec(argv, env); err != nil {
 		return &InitError{Function: invalidEntrypoint(err.Error()), State: Exited}

@@ -50,7 +50,7 @@ var initCases = []testCase{
 		node:   `exports.handler = async () => {`,
 		python: "def handler(event, context)\n    pass\n",
 		init: &failure{typ: all("Runtime.UserCodeSyntaxError"),
-			message: by("SyntaxError: Unexpected end of input", "Syntax error in module 'index': expected ':' (index.py, line 1)", "")},
+			message: by("SyntaxError: Unexpected end of input", "Syntax error in module 'index': … (index.py, line 1)", "")},
 	},
 	{
 		name: "syntax error in an ES module",

@@ -1,0 +1,93 @@
+package runtimes
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/rouse-dev/rouse"
+	"github.com/rouse-dev/rouse/guest"
+)
+
+// Choice is which interpreter a runtime's name gets.
+type Choice struct {
+	Asked string // "nodejs18.x"
+	Given Entry
+	Exact bool // the same version: major for Node.js, major and minor for Python
+}
+
+// String says it for people: "nodejs18.x" when exact, "nodejs18.x on Node.js 20.20.2" otherwise.
+func (c Choice) String() string {
+	if c.Exact {
+		return c.Asked
+	}
+	return c.Asked + " on " + display(c.Given.Kind) + " " + c.Given.Version
+}
+
+func display(k guest.Kind) string {
+	if k == guest.Node {
+		return "Node.js"
+	}
+	return "Python"
+}
+
+// For chooses the interpreter for a runtime's name: the same version, else the nearest newer, else the nearest older.
+// Errors are of Kind Unavailable when the language is not installed, Invalid for names that no interpreter serves.
+func (r *Registry) For(name string) (Choice, error) {
+	kind, asked, ok := parseName(name)
+	if !ok {
+		return Choice{}, rouse.Errorf(rouse.Invalid, "%q is not a runtime that an interpreter serves", name)
+	}
+	var best *Entry
+	for _, e := range r.List() {
+		if e.Kind == kind && (best == nil || nearer(asked, level(kind, e), level(kind, *best))) {
+			best = &e
+		}
+	}
+	if best == nil {
+		how := "install Python 3"
+		if kind == guest.Node {
+			how = "install Node.js, or run: rouse runtime add node@" + fmt.Sprint(asked)
+		}
+		return Choice{}, rouse.Errorf(rouse.Unavailable, "%s needs %s, which is not on this machine: %s", name, display(kind), how)
+	}
+	return Choice{Asked: name, Given: *best, Exact: level(kind, *best) == asked}, nil
+}
+
+// level is the number that decides: the major version of Node.js, the minor one of Python 3.
+func level(k guest.Kind, e Entry) int {
+	v := parseVersion(e.Version)
+	if k == guest.Node {
+		return v[0]
+	}
+	return v[1]
+}
+
+// nearer reports whether a is a better answer to want than b. Of equals the earlier stays: lists have the newest first.
+func nearer(want, a, b int) bool {
+	rank := func(n int) (class, distance int) {
+		switch {
+		case n == want:
+			return 0, 0
+		case n > want:
+			return 1, n - want
+		}
+		return 2, want - n
+	}
+	ac, ad := rank(a)
+	bc, bd := rank(b)
+	return ac < bc || ac == bc && ad < bd
+}
+
+// parseName reads nodejs20.x and python3.12.
+func parseName(name string) (k guest.Kind, level int, ok bool) {
+	if n, found := strings.CutPrefix(name, "nodejs"); found {
+		n, found = strings.CutSuffix(n, ".x")
+		v := parseVersion(n)
+		return guest.Node, v[0], found && fmt.Sprint(v[0]) == n && v[0] > 0
+	}
+	if n, found := strings.CutPrefix(name, "python3."); found {
+		v := parseVersion(n)
+		return guest.Python, v[0], fmt.Sprint(v[0]) == n
+	}
+	return 0, 0, false
+}
