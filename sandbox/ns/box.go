@@ -29,6 +29,7 @@ type Sandbox struct {
 	stopOOM   func()
 	conn      *net.UnixConn // to the init
 	init      *os.File      // its pidfd
+	pid       int           // its pid on the host
 	control   int           // descriptors of the init
 	signals   int
 	door      int // what the payload enters to be frozen, -1: nothing
@@ -110,11 +111,15 @@ func (b *Sandbox) inside(first func(s *script.Script) func()) error {
 		return err
 	}
 	defer release()
-	return b.d.base.run(context.Background(), []int{fd}, func(s *script.Script) {
+	err = b.d.base.run(context.Background(), []int{fd}, func(s *script.Script) {
 		then := first(s)
 		s.Call("enter the sandbox", unix.SYS_SETNS, script.Received(1), unix.CLONE_NEWNS)
 		then()
 	})
+	if err != nil && (b.isEnded() || errors.Is(err, unix.ESRCH)) {
+		return errEnded(b.id)
+	}
+	return err
 }
 
 // pidfd lends the init's pidfd; it stays open until release.
@@ -206,8 +211,15 @@ func (b *Sandbox) Stats() (sandbox.Stats, error) {
 func (b *Sandbox) stats() (sandbox.Stats, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.group == nil || b.ended {
+	if b.ended {
 		return b.last, nil
+	}
+	if b.group == nil {
+		s := treeStats(b.pid)
+		s.MemoryPeakBytes = max(s.MemoryBytes, b.last.MemoryPeakBytes)
+		s.CPU = max(s.CPU, b.last.CPU)
+		b.last = s
+		return s, nil
 	}
 	s, err := b.group.Stats()
 	if err != nil {
@@ -334,10 +346,8 @@ func (b *Sandbox) watch() {
 
 // report notes how the payload ended.
 func (b *Sandbox) report(ws syscall.WaitStatus) {
-	if b.group != nil {
-		// The last reading, while the groups are there. Nobody else reads them now or sees them go: free comes later.
-		_, _ = b.stats()
-	}
+	// The last reading, while the groups are there. Nobody sees them go: free comes later.
+	_, _ = b.stats()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.ended {

@@ -127,6 +127,10 @@ func (d *Driver) build(ctx context.Context, b *Sandbox, img *helper, spec sandbo
 	if !b.doorClone && doors.RunJoin == nil {
 		b.door = -1
 	}
+	if b.pid, err = hostPid(m.files[0]); err != nil {
+		m.close()
+		return err
+	}
 	b.init = os.NewFile(uintptr(m.files[0]), "init") // a pidfd, opened non-blocking: Go's poller waits on it
 	b.timing.Init = time.Since(lap)
 	return c.SetReadDeadline(time.Time{})

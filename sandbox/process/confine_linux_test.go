@@ -3,12 +3,12 @@ package process_test
 import (
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/rouse-dev/rouse"
 	"github.com/rouse-dev/rouse/sandbox"
 	"github.com/rouse-dev/rouse/sandbox/process"
+	"github.com/rouse-dev/rouse/sandbox/sandboxtest"
 )
 
 // TestConfined: what Landlock and seccomp keep from the payload, and not from the node.
@@ -23,7 +23,7 @@ func TestConfined(t *testing.T) {
 	if err := os.WriteFile(secret, []byte("s3cret"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	other := create(t, d, sandbox.Spec{})
+	other := sandboxtest.Create(t, d, sandbox.Spec{})
 	if err := os.WriteFile(other.Path("/tmp")+"/f", []byte("s3cret"), 0o666); err != nil {
 		t.Fatal(err)
 	}
@@ -37,10 +37,9 @@ func TestConfined(t *testing.T) {
 		{"make a namespace", "unshare -U true"},
 		{"mount", "mount -t tmpfs x " + "$TMPDIR"},
 	} {
-		b := create(t, d, sandbox.Spec{})
-		_, out := start(t, b, "if ("+c.script+") >/dev/null 2>&1; then echo done; else echo denied; fi")
-		line, _ := out.ReadString('\n')
-		if got := strings.TrimSpace(line); got != "denied" {
+		b := sandboxtest.Create(t, d, sandbox.Spec{})
+		p := sandboxtest.Shell(t, b, "if ("+c.script+") >/dev/null 2>&1; then echo done; else echo denied; fi")
+		if got := p.Line(); got != "denied" {
 			t.Errorf("%s: got %q, want denied", c.name, got)
 		}
 	}
@@ -51,8 +50,8 @@ func TestConfined(t *testing.T) {
 
 func TestMountAfterExecOutsideOfReadable(t *testing.T) {
 	d := open(t, process.Config{})
-	b := create(t, d, sandbox.Spec{})
-	start(t, b, "read x")
+	b := sandboxtest.Create(t, d, sandbox.Spec{})
+	sandboxtest.Shell(t, b, "read x")
 	if err := b.Mount(t.TempDir(), sandbox.MountTask); rouse.KindOf(err) != rouse.Unsupported {
 		t.Errorf("mount of what the payload may not read: got %v, want kind unsupported", err)
 	}
