@@ -87,3 +87,44 @@ func taggedMembers(pl *plan, path string, above []*plan) []string {
 	}
 	return list
 }
+
+// Accounts reports whether the operation implements or refuses the member of its input at path, named as on the wire.
+// One for which it does neither would be ignored in silence; wiretest.Ignored looks for those.
+func (e *Entry) Accounts(path ...string) (bool, error) {
+	p, err := e.plans()
+	if err != nil {
+		return false, err
+	}
+	return accounts(p.in, e.refuse, path), nil
+}
+
+// accounts looks at the first step of path; pl is nil where the input has no such structure.
+func accounts(pl *plan, rf *refuseNode, path []string) bool {
+	if len(path) == 0 {
+		return true
+	}
+	sub := rf.child(path[0])
+	if sub != nil && sub.refused {
+		return true
+	}
+	var f *field
+	if pl != nil {
+		i := slices.IndexFunc(pl.fields, func(f *field) bool {
+			return f.wire == path[0] || f.in == inHeader && strings.EqualFold(f.wire, path[0])
+		})
+		if i >= 0 {
+			f = pl.fields[i]
+		}
+	}
+	switch {
+	case f == nil:
+		return sub != nil && accounts(nil, sub, path[1:])
+	case f.unsupported != "":
+		return true
+	}
+	s := f.shape
+	for s.elem != nil {
+		s = s.elem
+	}
+	return s.fields == nil || accounts(s.fields, sub, path[1:])
+}

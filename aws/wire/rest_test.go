@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/rouse-dev/rouse/aws/wire/wiretest"
 )
 
 func TestRESTRoundTrip(t *testing.T) {
@@ -115,5 +117,27 @@ func TestCompatibility(t *testing.T) {
 		if c.Operation == "FailThing" && len(c.Members) != 0 || c.Operation == "DropThing" && len(c.Members) < 10 {
 			t.Errorf("%s: members %v", c.Operation, c.Members)
 		}
+	}
+}
+
+func TestIgnoredMembersAreFound(t *testing.T) {
+	model := `{"operations":{"PutThing":{"input":{"shape":"In"}},"DropThing":{"input":{"shape":"In"}},"PaintThing":{},"New":{}},
+		"shapes":{
+			"In":{"members":{"Name":{"shape":"S"},"KeyArn":{"shape":"S"},"Network":{"shape":"Net"},"Tracing":{"shape":"Tr"},
+				"Old":{"shape":"Part"},"Parts":{"shape":"Parts"},"Any":{"shape":"Tr"},"ByName":{"shape":"Map"},"Fresh":{"shape":"S"}}},
+			"Net":{"members":{"Subnets":{"shape":"L"},"Gate":{"shape":"S"}}}, "Tr":{"members":{"Mode":{"shape":"S"}}},
+			"Parts":{"member":{"shape":"Part"}}, "Map":{"value":{"shape":"Part"}},
+			"Part":{"members":{"Name":{"shape":"S"},"Part":{"shape":"Parts","locationName":"Parts"},"Old":{"shape":"S"},"Weight":{"shape":"S"}}},
+			"S":{}, "L":{"member":{"shape":"S"}}}}`
+	s := jsonService()
+	s.Operations = s.Operations[:1]
+	got, err := wiretest.Ignored(s, []byte(model))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"DropThing", "New", "PutThing.ByName.Old", "PutThing.ByName.Weight", "PutThing.Fresh", "PutThing.Network.Gate",
+		"PutThing.Parts.Weight"}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("ignored (-want +got):\n%s", d)
 	}
 }
