@@ -362,9 +362,19 @@ func (c *Catalog) unpackOne(ctx context.Context, root *os.Root, a LayerRef) erro
 	return archive.Unpack(root, r, size, c.limits)
 }
 
-// OpenCode opens the archive of v for download; the caller closes it.
-func (c *Catalog) OpenCode(ctx context.Context, key string) (io.ReadCloser, blob.Info, error) {
-	return c.blobs.Get(ctx, key, 0, -1)
+// OpenCode opens the archive called key, a Version's or LayerVersion's CodeKey, for download. The caller closes it.
+func (c *Catalog) OpenCode(ctx context.Context, key string) (body io.ReadCloser, sizeBytes int64, err error) {
+	if shaOf(key) == "" {
+		return nil, 0, rouse.Errorf(rouse.NotFound, "there is no code %q", key)
+	}
+	body, info, err := c.blobs.Get(ctx, key, 0, -1)
+	if errors.Is(err, blob.ErrNotFound) {
+		return nil, 0, rouse.Errorf(rouse.NotFound, "there is no code %q", key)
+	}
+	if err != nil {
+		return nil, 0, fmt.Errorf("open code: %w", err)
+	}
+	return body, info.Size, nil
 }
 
 // combined refuses code and layers that are too large together.
