@@ -34,7 +34,8 @@ func (d *Door) run(ctx context.Context, from rouse.Origin, e *wire.Entry, t *wir
 		}
 		return e.Handle(ctx, from, in)
 	}
-	ev := AuditEvent{Time: d.cfg.Now(), RequestID: wire.RequestID(ctx), Service: t.Service.Name, Operation: e.Name, Origin: from}
+	ev := AuditEvent{Time: d.cfg.Now(), RequestID: wire.RequestID(ctx), Service: t.Service.Name, Operation: e.Name,
+		Origin: from}
 	err := errPanicked // until the handler has returned: what panics leaves its event too
 	defer func() {
 		ev.Took = d.cfg.Now().Sub(ev.Time)

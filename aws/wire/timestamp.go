@@ -45,7 +45,8 @@ func parseTime(s string) (time.Time, error) {
 	if t, err := http.ParseTime(s); err == nil {
 		return t.UTC(), nil
 	}
-	for _, layout := range []string{"2006-01-02T15:04:05.999999999-0700", "2006-01-02T15:04:05", "2006-01-02", "20060102T150405Z"} {
+	const zone, local, day, basic = "2006-01-02T15:04:05.999999999-0700", "2006-01-02T15:04:05", "2006-01-02", "20060102T150405Z"
+	for _, layout := range []string{zone, local, day, basic} {
 		if t, err := time.Parse(layout, s); err == nil {
 			return t.UTC(), nil
 		}

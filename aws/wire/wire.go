@@ -65,9 +65,9 @@
 //	                      false, [] or {}
 //
 // Constraints of optional fields apply when the member is present; for fields that are not pointers, "" and 0 count as
-// absent. Use pointers where absent and zero differ; a required number or boolean has to be one. In outputs nil pointers, slices and maps, the zero time and empty
-// strings are left out; numbers and booleans are always sent. The value of a tag is a string that clients expect even when
-// empty: that is what keep is for.
+// absent. Use pointers where absent and zero differ; a required number or boolean has to be one. In
+// outputs nil pointers, slices and maps, the zero time and empty strings are left out; numbers and booleans are always
+// sent. The value of a tag is a string that clients expect even when empty: that is what keep is for.
 //
 // Field types: string kinds, bool, integers, floats, []byte (base64), time.Time, json.RawMessage and any (JSON
 // protocols only: passed through), structs, slices, map[string]T, and pointers to these.
