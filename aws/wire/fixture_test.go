@@ -156,7 +156,7 @@ func restService() wire.Service {
 		ErrorMembers: func(string, *rouse.Error) map[string]any { return map[string]any{"Type": "User"} },
 		Operations: []wire.Operation{
 			wire.Op("PutThing", "PUT /things/{name}/at/{path+} 201", wire.NoNeeds[restThing], echo[restThing],
-				wire.Refuse("KeyArn", "dryRun", "X-Secret")),
+				wire.Refuse("KeyArn", "dryRun", "X-Secret", "X-Amz-Tenant-Id", "item.Old")),
 			wire.Op("Blob", "POST /blobs/{name}", wire.NoNeeds[blobIn], echoBlob),
 			wire.Op("Struct", "POST /structs/{name}", wire.NoNeeds[structIn], echoStruct),
 			wire.Op("Stream", "POST /streams/{name}", wire.NoNeeds[streamIn], echoStream),

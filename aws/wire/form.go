@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// formMax is how many parameters a query request may have.
-const formMax = 20000
+// formMax is how many parameters a query request may have; net/url takes no more either.
+const formMax = 10000
 
 // formNode is one step of a dotted parameter name: Tags.member.1.Key is four.
 type formNode struct {

@@ -66,7 +66,7 @@ func TestQueryErrors(t *testing.T) {
 		{"PutThing", "Tags.entry.1.value=1", 400, failure("Sender", "MalformedInput", "A map entry has no key")},
 		{"PutThing", "Part" + strings.Repeat(".Parts.member.1", 40) + "=x", 400,
 			failure("Sender", "MalformedInput", "A parameter&apos;s name has more than 64 parts")},
-		{"PutThing", strings.Repeat("a=b&", 20000), 400, failure("Sender", "MalformedInput", "The request has more than 20000 parameters")},
+		{"PutThing", strings.Repeat("a=b&", 10000), 400, failure("Sender", "MalformedInput", "The request has more than 10000 parameters")},
 		{"PutThing", "Colour=green", 400, failure("Sender", "ValidationError", "1 validation error detected: Value 'green' at 'colour' "+
 			"failed to satisfy constraint: Member must satisfy enum value set: [red, blue]")},
 	} {

@@ -304,7 +304,7 @@ func (e *Entry) decodePayload(from Input, v reflect.Value, f *field) error {
 		}
 		target.SetBytes(data)
 	case kindStruct:
-		return decodeJSON(data, target, s.fields, e.refuse.child(f.name), e.Name, false)
+		return decodeJSON(data, target, s.fields, e.refuse.child(f.wire), e.Name, false)
 	default:
 		return malformed("The body cannot be read into %s", f.name)
 	}

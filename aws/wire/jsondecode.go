@@ -45,7 +45,11 @@ func (d *jsonDecoder) object(v reflect.Value, pl *plan, rf *refuseNode) error {
 	return d.members(func(name []byte) error {
 		f := lookup[string(name)]
 		var sub *refuseNode
-		if rf != nil {
+		switch {
+		case rf == nil:
+		case f != nil:
+			sub = rf.child(f.wire)
+		default:
 			sub = rf.child(string(name))
 		}
 		if f != nil && f.unsupported != "" {

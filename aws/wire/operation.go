@@ -82,7 +82,8 @@ type Option func(*Operation)
 
 // Refuse declares members that AWS has and Rouse does not implement: set to anything but null, "", false, [] or {}, they
 // are refused by Kind Unsupported, by name. A path such as "Code.ImageUri" reaches into structs, and through lists and
-// maps of them. Members are named as on the wire, those of headers and query strings too.
+// maps of them. Members are named as on the wire; Caller knows a header X-Amz-Some-Name as SomeName, other headers need the
+// tag unsupported to be refused there too.
 func Refuse(paths ...string) Option {
 	return func(op *Operation) {
 		for _, p := range paths {

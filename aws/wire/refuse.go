@@ -30,6 +30,11 @@ func refuseTree(op string, list []refusal) *refuseNode {
 			n = n.grow(lowerFirst(name))
 		}
 		n.path, n.refused, n.allowed = r.path, true, r.allowed
+		// Caller's JSON has X-Amz-Tenant-Id as TenantId.
+		if name, ok := strings.CutPrefix(r.path, "X-Amz-"); ok {
+			alias := root.grow(lowerFirst(strings.ReplaceAll(name, "-", "")))
+			alias.path, alias.refused, alias.allowed = r.path, true, r.allowed
+		}
 	}
 	return root
 }
