@@ -2,6 +2,7 @@ package kvtest
 
 import (
 	"errors"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -15,6 +16,25 @@ import (
 func Memory(t testing.TB) kv.Store {
 	t.Helper()
 	return open(t, vfs.NewMem())
+}
+
+// Disk is a file system in memory that can lose power.
+type Disk struct{ fs *vfs.MemFS }
+
+// NewDisk makes an empty disk.
+func NewDisk() *Disk { return &Disk{vfs.NewCrashableMem()} }
+
+// Open opens the store on the disk and closes it with the test. One at a time.
+func (d *Disk) Open(t testing.TB) kv.Store {
+	t.Helper()
+	return open(t, d.fs)
+}
+
+// Crash is the disk as a loss of power at this moment would leave it: all that was synced, and each block of the rest by
+// chance. d itself goes on as if nothing had happened, so whatever runs on it plays the process that did not survive.
+func (d *Disk) Crash(rng *rand.Rand) *Disk {
+	percent := []int{0, 0, 30, 100}[rng.IntN(4)]
+	return &Disk{d.fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: rng})}
 }
 
 // open opens a store on fs and closes it with the test, unless the test does.

@@ -127,7 +127,7 @@ func (c *claim) search(t *tx) (pairs []kv.Pair, err error) {
 			continue
 		}
 		hash := t.s.stripes.hash(p.Key)
-		if t.s.stripes.of(hash).version.Load() > t.from {
+		if t.s.stripes.version(hash) > t.from {
 			// Perhaps a claim that has just ended took it. If not, a later snapshot will show.
 			c.s.claims.release(p.Key)
 			skipped = true

@@ -4,21 +4,22 @@
 //
 // Pebble gives atomic batches, snapshots and a write-ahead log. The contract in package kv asks for more:
 //
-//   - Serialisable transactions. Every key hashes to one of 8,192 stripes; a stripe knows the number of the last commit
-//     that wrote to it. A transaction reads from a snapshot of known number S and is valid if no stripe that it read has
-//     a number above S when it commits. Sharing a stripe costs a retry, never a wrong answer.
-//   - Fairness. The first attempt holds no locks. A later one locks the stripes of the one before, in order and first
-//     come first served, *before* it takes its snapshot, and so cannot lose on what it already knew.
+//   - Serialisable transactions. Every key hashes to one of 65,536 versions: the number of the last commit that wrote to
+//     it. A transaction reads from a snapshot of known number S and is valid if no version that it read is above S when
+//     it commits. Sharing one costs a retry, never a wrong answer.
+//   - Fairness. The first attempt holds no locks. A later one locks the stripes (hashed locks) of what the one before has
+//     touched, in order and first come first served, *before* it takes its snapshot, and nobody else writes to a locked
+//     stripe: so it cannot lose on what it already knew.
 //   - Nothing seen before it is durable. Pebble shows a batch before its fsync. Commits between the two stand in a short
 //     table (durability); whoever reads what one of them wrote waits for that fsync.
 //   - Logs with positions drawn at commit, claims that do not walk over tombstones, a clock that never goes back.
 //
 // # A commit
 //
-//	fn ran over a snapshot ──▶ try stripes ──▶ commit lock ─────────────────────────────────▶ fsync ──▶ wake
-//	         ▲                     │             validate, draw number n, register unsynced,     │
-//	         │        taken: retry │             Pebble applies (visible now), lower claim marks │
-//	         └── lock them first ◀─┴─ stale ◀──┘                                                 └─▶ synced = n
+//	fn ran over a snapshot ──▶ commit lock ──────────────────────────────────────────────────▶ fsync ──▶ wake
+//	         ▲                 valid? draw number n, enter it as unsynced, store the versions,   │
+//	         │                 Pebble applies (visible now), lower claim marks, publish n        └─▶ synced = n
+//	         └── lock first ◀── stale, or somebody else's stripe
 //
 // Numbers are drawn and applied under one lock, so commits ≤ the published number are visible to every later snapshot,
 // and the fsync of one commit covers all before it. The fsync itself is waited for outside of all locks: writers of one

@@ -168,13 +168,18 @@ func (t *tx) touched() map[uint64]bool {
 	return m
 }
 
-// valid reports whether all that was read still stands. The caller holds the commit lock.
-func (t *tx) valid() bool {
-	if t.db == nil {
-		return true // nothing was read
+// valid reports whether all that was read still stands and nobody relies on what will be written. The caller holds the
+// commit lock.
+func (t *tx) valid(h *holding) bool {
+	if t.db != nil {
+		for hash, read := range t.hashes {
+			if read && t.s.stripes.version(hash) > t.from {
+				return false
+			}
+		}
 	}
-	for h, read := range t.hashes {
-		if read && t.s.stripes.of(h).version.Load() > t.from {
+	for _, w := range t.writes {
+		if !h.mayWrite(w.hash % stripeCount) {
 			return false
 		}
 	}

@@ -58,8 +58,13 @@ const (
 // attempt runs fn once over a snapshot and commits.
 func (s *Store) attempt(ctx context.Context, h *holding, fn func(*tx) error) (verdict, error) {
 	defer h.release()
-	if err := h.lockWanted(ctx, s.dead); err != nil {
-		return ended, err
+	if len(h.want) > 0 {
+		if err := h.lockWanted(ctx, s.dead); err != nil {
+			return ended, err
+		}
+		// A commit that found the stripes open a moment ago is over when it lets go of the commit lock.
+		s.mu.Lock()
+		s.mu.Unlock() //nolint:staticcheck // to have had it is the point
 	}
 	t := s.begin()
 	defer t.close()
@@ -78,17 +83,12 @@ func (s *Store) attempt(ctx context.Context, h *holding, fn func(*tx) error) (ve
 		h.release()
 		return ended, s.answer(ctx, t, err)
 	}
-	touched := t.touched()
-	if !h.lockTouched(touched) {
-		h.learn(touched)
-		return conflicted, nil
-	}
-	c, err := s.commit(t)
+	c, err := s.commit(t, h)
 	if err != nil {
 		return ended, err
 	}
 	if c == nil {
-		h.learn(touched)
+		h.learn(t.touched())
 		return conflicted, nil
 	}
 	t.close()
@@ -114,9 +114,8 @@ type committed struct {
 	batch  *pebble.Batch
 }
 
-// commit validates t and applies its writes; nil without an error means that it is not valid any more. The stripes of
-// all writes are held exclusively.
-func (s *Store) commit(t *tx) (*committed, error) {
+// commit validates t and applies its writes; nil without an error means that it is not valid any more.
+func (s *Store) commit(t *tx, h *holding) (*committed, error) {
 	b := s.db.NewBatch()
 	for _, w := range t.writes {
 		if err := addWrite(b, w); err != nil {
@@ -128,7 +127,10 @@ func (s *Store) commit(t *tx) (*committed, error) {
 	if err := s.broken(); err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
-	if !t.valid() {
+	if err := t.check(); err != nil { // again: the wait for the lock may have been long
+		return nil, errors.Join(err, b.Close())
+	}
+	if !t.valid(h) {
 		return nil, b.Close()
 	}
 	n := s.started.Load() + 1
@@ -150,7 +152,7 @@ func (s *Store) apply(n uint64, b *pebble.Batch, writes []write) error {
 	}
 	s.started.Store(n)
 	for _, w := range writes {
-		s.stripes.of(w.hash).version.Store(n)
+		s.stripes.wrote(w.hash, n)
 	}
 	s.durable.begin(n, writes)
 	if err := s.db.ApplyNoSyncWait(b, pebble.Sync); err != nil {

@@ -68,7 +68,7 @@ func (v *snapshot) get(key []byte, hash uint64) (value []byte, ok bool, need uin
 	var buf [256]byte
 	b, c, err := v.open().Get(append(append(buf[:0], kindKey), key...))
 	// The version is read after the snapshot: what is visible has stored it before.
-	need = min(v.s.stripes.of(hash).version.Load(), v.upTo)
+	need = min(v.s.stripes.version(hash), v.upTo)
 	if errors.Is(err, pebble.ErrNotFound) {
 		return nil, false, need, nil
 	}
