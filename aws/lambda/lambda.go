@@ -95,7 +95,7 @@ func (d *Door) Service() wire.Service {
 	var ops []wire.Operation
 	for _, part := range [][]wire.Operation{
 		d.functionOperations(), d.versionOperations(), d.policyOperations(), d.urlOperations(), d.eventOperations(),
-		d.layerOperations(), d.accountOperations(), d.invokeOperations(),
+		d.layerOperations(), d.accountOperations(), d.tagOperations(), d.invokeOperations(),
 	} {
 		ops = append(ops, part...)
 	}

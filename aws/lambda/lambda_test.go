@@ -262,17 +262,17 @@ func TestLifecycle(t *testing.T) {
 func TestRefusals(t *testing.T) {
 	h := open(t)
 	for more, want := range map[string]string{
-		`"VpcConfig":{"SubnetIds":["subnet-1"]}`:        "VpcConfig.SubnetIds",
-		`"DeadLetterConfig":{"TargetArn":"arn:aws:x"}`:  "DeadLetterConfig.TargetArn",
-		`"PackageType":"Image"`:                         "PackageType",
-		`"SnapStart":{"ApplyOn":"PublishedVersions"}`:   "SnapStart.ApplyOn",
-		`"KMSKeyArn":"arn:aws:kms:x"`:                   "KMSKeyArn",
-		`"FileSystemConfigs":[{"Arn":"a"}]`:             "FileSystemConfigs",
-		`"DurableConfig":{"ExecutionTimeout":5}`:        "DurableConfig",
+		`"VpcConfig":{"SubnetIds":["subnet-1"]}`:                "VpcConfig.SubnetIds",
+		`"DeadLetterConfig":{"TargetArn":"arn:aws:x"}`:          "DeadLetterConfig.TargetArn",
+		`"PackageType":"Image"`:                                 "PackageType",
+		`"SnapStart":{"ApplyOn":"PublishedVersions"}`:           "SnapStart.ApplyOn",
+		`"KMSKeyArn":"arn:aws:kms:x"`:                           "KMSKeyArn",
+		`"FileSystemConfigs":[{"Arn":"a"}]`:                     "FileSystemConfigs",
+		`"DurableConfig":{"ExecutionTimeout":5}`:                "DurableConfig",
 		`"Code":{"S3Bucket":"bucket","S3Key":"k","ZipFile":""}`: "Rouse does not implement code from S3",
-		`"Code":{"ImageUri":"x","ZipFile":"UEs="}`:      "Code.ImageUri",
-		`"CodeSigningConfigArn":"arn:aws:lambda:x:y:z"`: "CodeSigningConfigArn",
-		`"Runtime":"java21"`:                            "Rouse does not implement the runtime java21",
+		`"Code":{"ImageUri":"x","ZipFile":"UEs="}`:              "Code.ImageUri",
+		`"CodeSigningConfigArn":"arn:aws:lambda:x:y:z"`:         "CodeSigningConfigArn",
+		`"Runtime":"java21"`:                                    "Rouse does not implement the runtime java21",
 	} {
 		h.want(h.create("f", more), 501, want)
 	}
