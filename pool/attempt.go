@@ -1,0 +1,145 @@
+package pool
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/rouse-dev/rouse"
+	"github.com/rouse-dev/rouse/catalog"
+	"github.com/rouse-dev/rouse/guest"
+)
+
+// Attempt runs one invocation on an instance of v. The error is the platform's; what the function did wrong is in the
+// Result. A caller who goes away stops waiting for an instance, but not a handler that runs: as on Lambda, it runs to its
+// end or its timeout.
+func (p *Pool) Attempt(ctx context.Context, v *catalog.Version, inv rouse.Invocation, out rouse.Sink) (rouse.Result, error) {
+	began := time.Now()
+	g, err := p.lend(ctx, v)
+	waited := time.Since(began)
+	var failed *guest.InitError
+	switch {
+	case errors.As(err, &failed):
+		return p.initFailed(v, inv, g.start, waited, failed.Function), nil
+	case err != nil:
+		return rouse.Result{}, err
+	}
+	t := rouse.Timing{Start: rouse.StartWarm, Queued: waited, MemoryMB: v.MemoryMB}
+	if g.start.cold {
+		t = g.start.timing(t)
+		t.Queued = max(0, waited-g.start.total())
+	}
+	res, healthy := g.inst.run(context.WithoutCancel(ctx), inv, out, t)
+	p.giveBack(g.inst, healthy)
+	return res, nil
+}
+
+// run makes the attempt on an instance that the caller was lent. healthy says whether it can take another.
+func (in *instance) run(ctx context.Context, inv rouse.Invocation, out rouse.Sink, t rouse.Timing) (res rouse.Result, healthy bool) {
+	v := in.set.v
+	res = rouse.Result{Version: v.Number}
+	if err := in.thaw(); err != nil {
+		res.Error = rouse.Unhandled("Runtime.ExitError", fmt.Sprintf("RequestId: %s Error: Runtime exited without providing a reason", inv.ID))
+		return res, false
+	}
+	in.refresh(ctx)
+	say := in.lines.begin(inv)
+	say("START RequestId: %s Version: %s", inv.ID, v.Number)
+
+	timeout := time.Duration(v.TimeoutSeconds) * time.Second
+	deadline := time.Now().Add(timeout)
+	ctx, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
+	started := time.Now()
+	reply, err := in.guest.Invoke(ctx, guest.Call{ID: inv.ID, Event: inv.Event, Deadline: deadline, ARN: inv.Function.String(),
+		Trace: traceOf(inv), ClientContext: inv.ClientContext, Stream: inv.Stream}, out)
+	t.Run = time.Since(started)
+	healthy = err == nil && reply.State == guest.Alive
+	res.Error = reply.Error
+	if !healthy || in.worthAsking() {
+		in.measure()
+	}
+	status := ""
+	switch {
+	case err != nil:
+		t.Run = timeout
+		res.Error = timedOut(inv.ID, timeout)
+		say("%s %s Task timed out after %.2f seconds\n", stamp(time.Now()), inv.ID, timeout.Seconds())
+		status = "\tStatus: timeout"
+	case reply.State == guest.Exited && in.outOfMemory():
+		res.Error = rouse.Unhandled("Runtime.OutOfMemory", fmt.Sprintf("RequestId: %s Error: Runtime exited with error: signal: killed", inv.ID))
+		status = "\tStatus: error\tError Type: Runtime.OutOfMemory"
+	case reply.State != guest.Alive && res.Error != nil:
+		status = "\tStatus: error\tError Type: " + res.Error.Type
+	}
+	t.Billed = billed(t.Run + t.Init)
+	t.MemoryPeak = in.peak
+	say("END RequestId: %s", inv.ID)
+	say("%s%s", report(inv.ID, t), status)
+	res.Timing = t
+	res.Tail = in.lines.end()
+	return res, healthy
+}
+
+// initFailed is the answer of an attempt whose instance could not initialise its function. The failure's own lines are in
+// the log already.
+func (p *Pool) initFailed(v *catalog.Version, inv rouse.Invocation, st startup, waited time.Duration, fe *rouse.FunctionError) rouse.Result {
+	t := st.timing(rouse.Timing{Start: rouse.StartCold, MemoryMB: v.MemoryMB})
+	t.Queued = max(0, waited-st.total())
+	t.Billed = billed(t.Init)
+	t.MemoryPeak = st.peak
+	res := rouse.Result{Version: v.Number, Error: fe, Timing: t}
+	if st.lines == nil {
+		return res
+	}
+	say := st.lines.begin(inv)
+	say("START RequestId: %s Version: %s", inv.ID, v.Number)
+	say("END RequestId: %s", inv.ID)
+	say("%s\tStatus: error\tError Type: %s", report(inv.ID, t), fe.Type)
+	res.Tail = st.lines.end()
+	return res
+}
+
+// traceOf is the X-Amzn-Trace-Id that the function gets and passes on. Its lineage counts the causes so far, so that the
+// next one knows how far it is from the first (Origin.Hops).
+func traceOf(inv rouse.Invocation) string {
+	trace := inv.From.Trace
+	root, _, _ := strings.Cut(trace, ";Lineage=")
+	if root == "" {
+		id := strings.ReplaceAll(inv.ID, "-", "")
+		if len(id) < 24 {
+			id += strings.Repeat("0", 24-len(id))
+		}
+		root = fmt.Sprintf("Root=1-%08x-%s;Parent=%s;Sampled=0", inv.Received.Unix(), id[:24], id[:16])
+	}
+	name := sha256.Sum256([]byte(inv.Function.String()))
+	return fmt.Sprintf("%s;Lineage=%x:%d", root, name[:4], inv.From.Hops+1)
+}
+
+// timedOut is Lambda's error of a handler that ran out of time.
+func timedOut(id string, timeout time.Duration) *rouse.FunctionError {
+	return rouse.Unhandled("Sandbox.Timedout", fmt.Sprintf("RequestId: %s Error: Task timed out after %.2f seconds", id, timeout.Seconds()))
+}
+
+// billed rounds up to whole milliseconds.
+func billed(d time.Duration) time.Duration {
+	return (d + time.Millisecond - 1).Truncate(time.Millisecond)
+}
+
+// report is Lambda's last line of an invocation.
+func report(id string, t rouse.Timing) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "REPORT RequestId: %s\tDuration: %.2f ms\tBilled Duration: %d ms\tMemory Size: %d MB\tMax Memory Used: %d MB",
+		id, ms(t.Run), t.Billed.Milliseconds(), t.MemoryMB, (t.MemoryPeak+1<<20-1)>>20)
+	if t.Start == rouse.StartCold {
+		fmt.Fprintf(&b, "\tInit Duration: %.2f ms", ms(t.Init))
+	}
+	return b.String()
+}
+
+func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }

@@ -1,0 +1,148 @@
+package pool
+
+import (
+	"container/list"
+	"context"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/rouse-dev/rouse/catalog"
+	"github.com/rouse-dev/rouse/guest"
+	"github.com/rouse-dev/rouse/sandbox"
+)
+
+// instance is a sandbox that has become one version of one function. The pool's fields belong to the pool's mutex, the
+// rest to whoever it is lent to, except what mu guards.
+type instance struct {
+	set       *set
+	place     *list.Element // in the pool's idle list; nil while busy
+	idleSince time.Time
+
+	box      sandbox.Sandbox
+	guest    *guest.Guest
+	endpoint net.Listener
+	address  string
+	lines    *lines
+	release  func()
+	renew    func(context.Context) (guest.Credentials, error)
+	expires  time.Time // of the keys it has
+
+	peak     int64 // bytes, highest seen
+	oom      bool
+	measured time.Time
+
+	mu     sync.Mutex
+	timer  *time.Timer // guarded by mu; freezes it when idle for a while
+	idle   bool        // guarded by mu
+	frozen bool        // guarded by mu
+}
+
+// charge is what the instance counts for in the pool's budget while it is busy.
+func (in *instance) charge() int64 { return chargeOf(in.set.v) }
+
+func chargeOf(v *catalog.Version) int64 { return int64(v.MemoryMB) << 20 }
+
+func (in *instance) alive() bool { return !ended(in.box) }
+
+// freezeAfter freezes the instance when it has been idle for d. Called with the pool's mutex held.
+func (in *instance) freezeAfter(d time.Duration) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.idle = true
+	if in.timer == nil {
+		in.timer = time.AfterFunc(d, in.freeze)
+		return
+	}
+	in.timer.Reset(d)
+}
+
+// freeze stops an instance that is still idle. A driver that cannot leaves it running, as its report says.
+func (in *instance) freeze() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.idle && !in.frozen {
+		in.frozen = in.box.Freeze() == nil
+	}
+}
+
+// thawLater marks the instance as busy; thaw, outside the pool's mutex, does the work.
+func (in *instance) thawLater() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.idle = false
+	in.timer.Stop()
+}
+
+func (in *instance) thaw() error {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if !in.frozen {
+		return nil
+	}
+	in.frozen = false
+	return in.box.Thaw()
+}
+
+// refresh hands newer keys to an instance whose keys run out soon. It keeps the old ones when there are none.
+func (in *instance) refresh(ctx context.Context) {
+	if in.expires.IsZero() || time.Until(in.expires) > credentialsRenewal {
+		return
+	}
+	if c, err := in.renew(ctx); err == nil {
+		in.expires = c.Expires
+		in.guest.Refresh(c)
+	}
+}
+
+// measureEvery bounds how often a busy instance's memory is read: each reading is a few system calls.
+const measureEvery = 50 * time.Millisecond
+
+func (in *instance) worthAsking() bool { return time.Since(in.measured) > measureEvery }
+
+// measure reads the highest use of memory so far.
+func (in *instance) measure() {
+	in.measured = time.Now()
+	if in.box == nil {
+		return
+	}
+	if s, err := in.box.Stats(); err == nil {
+		in.peak = max(in.peak, s.MemoryPeakBytes)
+		in.oom = in.oom || s.OOMKilled
+	}
+}
+
+// outOfMemory reports whether its memory limit ended the instance.
+func (in *instance) outOfMemory() bool { return in.oom || in.box.Exit().OOM }
+
+// exited says how its process ended, in Lambda's words.
+func (in *instance) exited() string {
+	x := in.box.Exit()
+	switch {
+	case x.OOM || x.Signal == 9:
+		return "signal: killed"
+	case x.Signal != 0:
+		return fmt.Sprintf("signal: %d", x.Signal)
+	}
+	return fmt.Sprintf("exit status %d", x.Code)
+}
+
+// close ends the instance and frees all it holds. Also for one that was only half made. Called once.
+func (in *instance) close() {
+	if in.box != nil {
+		in.box.Kill()
+	}
+	if in.guest != nil {
+		in.guest.Close()
+	}
+	if in.endpoint != nil {
+		_ = in.endpoint.Close() // nothing was promised to who is gone
+	}
+	if in.lines != nil {
+		in.lines.out.Close()
+	}
+	if in.release != nil {
+		in.release()
+	}
+}

@@ -1,0 +1,217 @@
+package pool
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/rouse-dev/rouse"
+	"github.com/rouse-dev/rouse/catalog"
+	"github.com/rouse-dev/rouse/guest"
+	"github.com/rouse-dev/rouse/sandbox"
+)
+
+// Ports that the code inside an instance dials, on its own loopback.
+const endpointPort = 4566
+
+// initTimeout is Lambda's limit of the INIT phase. A function that takes longer is initialised again as part of its first
+// invocation, within the function's own timeout
+// (https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html).
+const initTimeout = 10 * time.Second
+
+// bootTimeout bounds what is the platform's own: a generic runtime that is not up by then will not come.
+const bootTimeout = 30 * time.Second
+
+// credentialsTTL is how long an instance's keys last, and when they are replaced.
+const (
+	CredentialsTTL     = 6 * time.Hour
+	credentialsRenewal = time.Hour
+)
+
+// Runtime is what a version runs on.
+type Runtime struct {
+	Kind        guest.Kind
+	Interpreter guest.Interpreter // zero for native code
+	Image       []sandbox.Bind    // the bootstrap and the interpreter
+}
+
+// Maker is what a pool needs to make instances. All functions must be safe for concurrent use.
+type Maker struct {
+	Driver      sandbox.Driver
+	Region      string
+	Egress      bool // instances reach the public internet
+	Runtime     func(v *catalog.Version) (Runtime, error)
+	Code        func(ctx context.Context, v *catalog.Version) (Code, error)
+	Credentials func(ctx context.Context, v *catalog.Version) (guest.Credentials, error)
+	Lines       func(v *catalog.Version, stream string) LineWriter
+	Endpoint    func(ln net.Listener) // serves the platform to one instance until ln is closed
+	Spares      int                   // empty sandboxes kept ready per image, default 2; negative: none
+	Logger      *slog.Logger
+
+	mu     sync.Mutex
+	spare  map[string][]sandbox.Sandbox // guarded by mu; by image
+	filler sync.WaitGroup
+	ended  bool // guarded by mu
+}
+
+// Code is where a version's files are on this machine. Release must be called once, when no instance shows them any more.
+type Code struct {
+	Task    string // shown at /var/task
+	Layers  string // shown at /opt; "" for none
+	Release func()
+}
+
+// startup is what is known of a start, successful or not.
+type startup struct {
+	cold                                    bool
+	sandbox, mount, runtime, init, overhead time.Duration
+	peak                                    int64
+	lines                                   *lines
+}
+
+func (s startup) total() time.Duration { return s.sandbox + s.mount + s.runtime + s.init + s.overhead }
+
+func (s startup) timing(t rouse.Timing) rouse.Timing {
+	t.Start = rouse.StartCold
+	t.Sandbox, t.Mount, t.Runtime, t.Init = s.sandbox, s.mount, s.runtime, s.init
+	return t
+}
+
+// make starts an instance of v. Errors are *guest.InitError when the function itself could not initialise, with the
+// startup telling how far it came; all else is the platform's.
+func (m *Maker) make(ctx context.Context, v *catalog.Version) (*instance, startup, error) {
+	in, st, err := m.tryMake(ctx, v, initTimeout)
+	if !errors.Is(err, errInitTimeout) {
+		return in, st, err
+	}
+	timeout := time.Duration(v.TimeoutSeconds) * time.Second
+	in, st, err = m.tryMake(ctx, v, timeout)
+	if errors.Is(err, errInitTimeout) {
+		err = &guest.InitError{Function: timedOut("", timeout), State: guest.Broken}
+	}
+	return in, st, err
+}
+
+var errInitTimeout = errors.New("pool: the function did not initialise in time")
+
+func (m *Maker) tryMake(ctx context.Context, v *catalog.Version, timeout time.Duration) (in *instance, st startup, err error) {
+	st = startup{cold: true}
+	began := time.Now()
+	rt, err := m.Runtime(v)
+	if err != nil {
+		return nil, st, err
+	}
+	code, err := m.Code(ctx, v)
+	if err != nil {
+		return nil, st, fmt.Errorf("unpack code: %w", err)
+	}
+	in = &instance{release: code.Release, renew: m.renew(v)}
+	defer func() {
+		st.overhead = max(0, time.Since(began)-st.sandbox-st.mount-st.runtime-st.init)
+		if err != nil {
+			in.close()
+			in = nil
+		}
+	}()
+	stream := streamName(v.Number)
+	in.lines = &lines{out: m.Lines(v, stream)}
+	st.lines = in.lines
+	if err = m.furnish(ctx, in, v, rt, code, &st); err != nil {
+		return in, st, err
+	}
+	t := time.Now()
+	if in.guest, err = m.boot(ctx, in, v, rt); err != nil {
+		return in, st, err
+	}
+	st.runtime = time.Since(t)
+
+	fn, err := m.function(ctx, in, v, code, stream)
+	if err != nil {
+		return in, st, err
+	}
+	initCtx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	t = time.Now()
+	err = in.guest.Load(initCtx, fn)
+	st.init = time.Since(t)
+	if err != nil && initCtx.Err() != nil {
+		err = errInitTimeout
+	}
+	if err != nil {
+		in.measure()
+		st.peak = in.peak
+	}
+	return in, st, err
+}
+
+// furnish takes a sandbox, shows it the code and gives it its size.
+func (m *Maker) furnish(ctx context.Context, in *instance, v *catalog.Version, rt Runtime, code Code, st *startup) error {
+	t := time.Now()
+	var err error
+	if in.box, err = m.take(ctx, rt.Image); err != nil {
+		return fmt.Errorf("make sandbox: %w", err)
+	}
+	st.sandbox = time.Since(t)
+	t = time.Now()
+	if err := in.box.Mount(code.Task, sandbox.MountTask); err != nil {
+		return fmt.Errorf("mount code: %w", err)
+	}
+	if code.Layers != "" {
+		if err := in.box.Mount(code.Layers, sandbox.MountLayers); err != nil {
+			return fmt.Errorf("mount layers: %w", err)
+		}
+	}
+	if err := in.box.Limit(sandbox.LambdaLimits(v.MemoryMB, v.TmpMB)); err != nil {
+		return fmt.Errorf("limit sandbox: %w", err)
+	}
+	ln, addr, err := in.box.Listen(endpointPort)
+	if err != nil {
+		return fmt.Errorf("listen in sandbox: %w", err)
+	}
+	in.endpoint, in.address = ln, addr
+	go m.Endpoint(ln) // ends when close closes ln
+	st.mount = time.Since(t)
+	return nil
+}
+
+func (m *Maker) boot(ctx context.Context, in *instance, v *catalog.Version, rt Runtime) (*guest.Guest, error) {
+	ctx, cancel := context.WithTimeout(ctx, bootTimeout)
+	defer cancel()
+	return guest.Boot(ctx, in.box, guest.Config{Kind: rt.Kind, Interpreter: rt.Interpreter, MemoryMB: v.MemoryMB,
+		Environment: guest.BootSettings(v.Environment), Log: in.lines.guest, Exited: in.exited})
+}
+
+// function is what the guest has to become.
+func (m *Maker) function(ctx context.Context, in *instance, v *catalog.Version, code Code, stream string) (guest.Function, error) {
+	creds, err := m.Credentials(ctx, v)
+	if err != nil {
+		return guest.Function{}, fmt.Errorf("credentials of the role: %w", err)
+	}
+	in.expires = creds.Expires
+	arn := v.ARN
+	if name, _, ok := arn.FunctionName(); ok {
+		arn.Resource = "function:" + name
+	}
+	return guest.Function{Name: v.Name, Version: v.Number, ARN: arn.String(), Handler: v.Handler, Runtime: v.Runtime,
+		MemoryMB: v.MemoryMB, Timeout: time.Duration(v.TimeoutSeconds) * time.Second, Account: v.Account, Region: m.Region,
+		LogGroup: v.LogGroup, LogStream: stream, LogFormat: v.LogFormat, Endpoint: "http://" + in.address,
+		TaskPath: code.Task, LayerPath: code.Layers, Environment: v.Environment, Credentials: creds, CredentialsByURL: true}, nil
+}
+
+// renew returns what fetches newer keys for an instance of v.
+func (m *Maker) renew(v *catalog.Version) func(context.Context) (guest.Credentials, error) {
+	return func(ctx context.Context) (guest.Credentials, error) { return m.Credentials(ctx, v) }
+}
+
+// streamName is the name of a new log stream, as Lambda makes them.
+func streamName(version string) string {
+	var id [16]byte
+	_, _ = rand.Read(id[:]) // never fails
+	return fmt.Sprintf("%s/[%s]%s", time.Now().UTC().Format("2006/01/02"), version, hex.EncodeToString(id[:]))
+}

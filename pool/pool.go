@@ -1,0 +1,442 @@
+// Package pool decides which instance takes an attempt, and when instances start, freeze, stay and go.
+//
+// One instance runs one invocation at a time. The instances of one version of a function form a set:
+//
+//	           lend                        give back
+//	idle ──────────────► busy ─────────────────────────► idle ──100 ms──► frozen ──keep-alive──► gone
+//	  ▲                   │ timed out, exited, garbage            └ thawed when lent
+//	  └── start ──────────┴────────────────────────────► gone
+//
+// A caller that finds nothing idle queues in its set and asks for one more start. Whatever comes first, an instance given
+// back or the one being started, takes the first in the queue; a start whose turn comes when nobody waits any more is
+// dropped. So a burst starts no more instances than it needs, and finishes in order: starts pass a first-in first-out
+// limiter of a few per core, because too many at once make all of them late.
+//
+// Memory is a budget. A busy instance counts with all its configured memory, an idle one with a quarter, since most of its
+// pages are cold. What does not fit evicts the instance idle for longest, of any function; when none is idle the start
+// waits, and after a while the caller gets Throttled.
+//
+// A set belongs to one revision of one version. When the function changes, idle instances of older revisions go at once
+// and busy ones when they are done. Nothing here is durable: a node that dies takes its instances along.
+//
+// The pool decides with one mutex held for lines, never over I/O. Making instances, the talk with their guests and the
+// lines around an attempt are in instance.go and attempt.go.
+package pool
+
+import (
+	"container/list"
+	"context"
+	"log/slog"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/rouse-dev/rouse"
+	"github.com/rouse-dev/rouse/catalog"
+)
+
+// Config of a pool. Parts that a pool needs to make instances stand in Maker.
+type Config struct {
+	Maker       *Maker
+	Current     func(*catalog.Version) bool // whether a version is still the one to run; nil: always
+	MemoryBytes int64                       // budget of all instances, default three quarters of the machine
+	Starts      int                         // instances started at once, default two per core
+	KeepAlive   time.Duration               // how long an idle instance stays, default 10 minutes
+	FreezeAfter time.Duration               // idle time before freezing, default 100 ms
+	WaitMax     time.Duration               // how long a caller waits for memory, default 10 s
+	Logger      *slog.Logger
+}
+
+// Pool is safe for concurrent use.
+type Pool struct {
+	cfg    Config
+	starts chan struct{} // one token per start under way
+	wg     sync.WaitGroup
+
+	mu     sync.Mutex
+	sets   map[revision]*set      // guarded by mu
+	all    map[*instance]struct{} // guarded by mu; idle and busy
+	idle   *list.List             // guarded by mu; *instance, idle for longest first
+	memory int64                  // guarded by mu; what instances count for
+	freed  chan struct{}          // guarded by mu; closed and replaced when memory is given up or an instance becomes idle
+	closed bool                   // guarded by mu
+}
+
+// revision names a set: two revisions of $LATEST are two sets.
+type revision struct{ arn, id string }
+
+func revisionOf(v *catalog.Version) revision { return revision{v.ARN.String(), v.RevisionID} }
+
+// set is the instances of one revision.
+type set struct {
+	v        *catalog.Version
+	idle     []*instance // newest last: the one used last is lent first, so that the others can go
+	waiting  []*ticket   // callers in order
+	count    int         // instances of this set, starting ones included
+	starting int
+	retired  bool
+}
+
+// ticket is a caller's place in the queue of its set.
+type ticket struct {
+	got chan grant // buffer 1
+}
+
+// grant answers a ticket: an instance, or why there is none.
+type grant struct {
+	inst  *instance
+	start startup
+	err   error
+}
+
+// New makes a pool. Run must be called for idle instances to go; Close ends all.
+func New(cfg Config) *Pool {
+	if cfg.MemoryBytes == 0 {
+		cfg.MemoryBytes = machineMemory() / 4 * 3
+	}
+	if cfg.Starts == 0 {
+		cfg.Starts = 2 * runtime.NumCPU()
+	}
+	if cfg.KeepAlive == 0 {
+		cfg.KeepAlive = 10 * time.Minute
+	}
+	if cfg.FreezeAfter == 0 {
+		cfg.FreezeAfter = 100 * time.Millisecond
+	}
+	if cfg.WaitMax == 0 {
+		cfg.WaitMax = 10 * time.Second
+	}
+	if cfg.Current == nil {
+		cfg.Current = func(*catalog.Version) bool { return true }
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Pool{cfg: cfg, starts: make(chan struct{}, cfg.Starts), sets: map[revision]*set{}, all: map[*instance]struct{}{}, idle: list.New(), freed: make(chan struct{})}
+}
+
+// lend finds an instance for one invocation of v: an idle one, or whichever comes first of one given back and one started.
+func (p *Pool) lend(ctx context.Context, v *catalog.Version) (grant, error) {
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return grant{}, stopping()
+	}
+	s := p.set(v)
+	if inst := p.popIdle(s); inst != nil {
+		p.mu.Unlock()
+		return grant{inst: inst}, nil
+	}
+	t := &ticket{got: make(chan grant, 1)}
+	s.waiting = append(s.waiting, t)
+	s.count++
+	s.starting++
+	p.wg.Add(1)
+	p.mu.Unlock()
+	// The start outlives the caller: when the caller goes, the instance serves the next one.
+	go p.start(context.WithoutCancel(ctx), s)
+
+	select {
+	case g := <-t.got:
+		return g, g.err
+	case <-ctx.Done():
+		p.cancel(s, t)
+		return grant{}, ctx.Err()
+	}
+}
+
+func stopping() error { return rouse.Errorf(rouse.Unavailable, "the node is stopping") }
+
+// set finds or makes the set of v and retires the sets of older revisions. The caller holds mu.
+func (p *Pool) set(v *catalog.Version) *set {
+	r := revisionOf(v)
+	if s := p.sets[r]; s != nil {
+		return s
+	}
+	for other, s := range p.sets {
+		if other.arn == r.arn {
+			p.retire(other, s)
+		}
+	}
+	s := &set{v: v}
+	p.sets[r] = s
+	return s
+}
+
+// retire ends a set: idle instances now, busy ones when they come back. The caller holds mu.
+func (p *Pool) retire(r revision, s *set) {
+	s.retired = true
+	delete(p.sets, r)
+	for len(s.idle) > 0 {
+		p.discardIdle(s.idle[0])
+	}
+}
+
+// popIdle takes the newest idle instance that is alive. The caller holds mu.
+func (p *Pool) popIdle(s *set) *instance {
+	for n := len(s.idle); n > 0; n = len(s.idle) {
+		inst := s.idle[n-1]
+		p.unlist(inst)
+		if inst.alive() {
+			return inst
+		}
+		p.forget(inst)
+	}
+	return nil
+}
+
+// unlist takes an instance out of the idle lists; it counts as busy from now on. The caller holds mu.
+func (p *Pool) unlist(inst *instance) {
+	s := inst.set
+	for i := len(s.idle) - 1; i >= 0; i-- {
+		if s.idle[i] == inst {
+			s.idle = append(s.idle[:i], s.idle[i+1:]...)
+			break
+		}
+	}
+	p.idle.Remove(inst.place)
+	inst.place = nil
+	inst.thawLater()
+	p.memory += inst.charge() - inst.charge()/idleShare
+}
+
+// discardIdle ends an idle instance. The caller holds mu.
+func (p *Pool) discardIdle(inst *instance) {
+	p.unlist(inst)
+	p.forget(inst)
+}
+
+// forget takes an instance that is not idle out of the books and ends it in the background. The caller holds mu.
+func (p *Pool) forget(inst *instance) {
+	inst.set.count--
+	p.memory -= inst.charge()
+	delete(p.all, inst)
+	p.signal()
+	p.wg.Go(inst.close)
+}
+
+// signal wakes those who wait for memory. The caller holds mu.
+func (p *Pool) signal() {
+	close(p.freed)
+	p.freed = make(chan struct{})
+}
+
+// giveBack returns an instance after an attempt. A broken one goes.
+func (p *Pool) giveBack(inst *instance, healthy bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := inst.set
+	if !healthy || !inst.alive() || s.retired || p.closed {
+		p.forget(inst)
+		return
+	}
+	p.offer(s, grant{inst: inst})
+}
+
+// offer gives an instance to the first who waits, or makes it idle. The caller holds mu.
+func (p *Pool) offer(s *set, g grant) {
+	if len(s.waiting) > 0 {
+		t := s.waiting[0]
+		s.waiting = s.waiting[1:]
+		t.got <- g
+		return
+	}
+	if s.retired || p.closed {
+		p.forget(g.inst)
+		return
+	}
+	s.idle = append(s.idle, g.inst)
+	g.inst.place = p.idle.PushBack(g.inst)
+	g.inst.idleSince = time.Now()
+	p.memory -= g.inst.charge() - g.inst.charge()/idleShare
+	g.inst.freezeAfter(p.cfg.FreezeAfter)
+	p.signal()
+}
+
+// cancel leaves the queue; what was granted meanwhile goes to the next.
+func (p *Pool) cancel(s *set, t *ticket) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i, w := range s.waiting {
+		if w == t {
+			s.waiting = append(s.waiting[:i], s.waiting[i+1:]...)
+			return
+		}
+	}
+	if g := <-t.got; g.inst != nil {
+		p.offer(s, g)
+	}
+}
+
+// idleShare is the part of its memory that an idle instance counts with: one quarter.
+const idleShare = 4
+
+// start makes one instance for whoever waits first. Its turn comes in order; by then it may not be needed.
+func (p *Pool) start(ctx context.Context, s *set) {
+	defer p.wg.Done()
+	p.starts <- struct{}{}
+	defer func() { <-p.starts }()
+	g := grant{}
+	if p.wanted(s) {
+		if g.err = p.reserve(ctx, chargeOf(s.v)); g.err == nil {
+			g.inst, g.start, g.err = p.cfg.Maker.make(ctx, s.v)
+			if g.err != nil {
+				p.unreserve(chargeOf(s.v))
+			}
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s.starting--
+	switch {
+	case g.inst != nil:
+		g.inst.set = s
+		p.all[g.inst] = struct{}{}
+		p.offer(s, g)
+	case g.err == nil && p.closed:
+		g.err = stopping()
+		fallthrough
+	default:
+		s.count--
+		if g.err != nil && len(s.waiting) > 0 {
+			p.answer(s, g)
+		}
+	}
+}
+
+// wanted reports whether anybody still waits for an instance of s.
+func (p *Pool) wanted(s *set) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(s.waiting) > 0 && !p.closed
+}
+
+func (p *Pool) unreserve(charge int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.memory -= charge
+	p.signal()
+}
+
+// answer tells the first who waits. The caller holds mu.
+func (p *Pool) answer(s *set, g grant) {
+	t := s.waiting[0]
+	s.waiting = s.waiting[1:]
+	t.got <- g
+}
+
+// reserve takes memory out of the budget, evicting what has been idle for longest, waiting if nothing is.
+func (p *Pool) reserve(ctx context.Context, charge int64) error {
+	deadline := time.NewTimer(p.cfg.WaitMax)
+	defer deadline.Stop()
+	for {
+		p.mu.Lock()
+		for p.memory+charge > p.cfg.MemoryBytes && p.idle.Len() > 0 {
+			p.discardIdle(p.idle.Front().Value.(*instance))
+		}
+		if p.memory+charge <= p.cfg.MemoryBytes || p.memory == 0 {
+			p.memory += charge
+			p.mu.Unlock()
+			return nil
+		}
+		freed := p.freed
+		p.mu.Unlock()
+		select {
+		case <-freed:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-deadline.C:
+			return rouse.Errorf(rouse.Throttled, "Rate Exceeded.").WithCode("ConcurrentInvocationLimitExceeded")
+		}
+	}
+}
+
+// Run lets idle instances go when their time is over or their version is, until ctx is done.
+func (p *Pool) Run(ctx context.Context) error {
+	tick := time.NewTicker(min(p.cfg.KeepAlive/4, 2*time.Second))
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case now := <-tick.C:
+			p.reap(now)
+		}
+	}
+}
+
+// reap ends what is idle for too long, dead, or of a version that is no longer current.
+func (p *Pool) reap(now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for r, s := range p.sets {
+		if !p.cfg.Current(s.v) {
+			p.retire(r, s)
+		} else if s.count == 0 && len(s.waiting) == 0 {
+			delete(p.sets, r)
+		}
+	}
+	for e := p.idle.Front(); e != nil; {
+		inst := e.Value.(*instance)
+		e = e.Next()
+		if now.Sub(inst.idleSince) > p.cfg.KeepAlive || !inst.alive() {
+			p.discardIdle(inst)
+		}
+	}
+}
+
+// Close ends every idle instance, lets busy ones finish until ctx is done, ends the rest and waits for all to be gone.
+// No Attempt may begin after Close did.
+func (p *Pool) Close(ctx context.Context) error {
+	p.mu.Lock()
+	p.closed = true
+	for r, s := range p.sets {
+		p.retire(r, s)
+	}
+	p.mu.Unlock()
+	err := p.drain(ctx)
+	p.mu.Lock()
+	for inst := range p.all {
+		p.wg.Go(inst.box.Kill) // its attempt sees it end, and gives it back
+	}
+	p.mu.Unlock()
+	_ = p.drain(context.WithoutCancel(ctx))
+	p.wg.Wait()
+	p.cfg.Maker.close()
+	return err
+}
+
+// drain waits until no instance is left or ctx is done.
+func (p *Pool) drain(ctx context.Context) error {
+	for {
+		p.mu.Lock()
+		n, freed := len(p.all), p.freed
+		p.mu.Unlock()
+		if n == 0 {
+			return nil
+		}
+		select {
+		case <-freed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// Counts is how many instances there are.
+type Counts struct {
+	Idle, Busy, Starting int
+	MemoryBytes          int64 // what they count for in the budget
+}
+
+// Counts says how many instances there are now.
+func (p *Pool) Counts() Counts {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c := Counts{Idle: p.idle.Len(), MemoryBytes: p.memory}
+	for _, s := range p.sets {
+		c.Starting += s.starting
+		c.Busy += s.count - s.starting - len(s.idle)
+	}
+	return c
+}
