@@ -17,6 +17,7 @@ import (
 	"github.com/rouse-dev/rouse"
 	"github.com/rouse-dev/rouse/sandbox"
 	"github.com/rouse-dev/rouse/sandbox/cgroup"
+	"github.com/rouse-dev/rouse/sandbox/network"
 	"github.com/rouse-dev/rouse/sandbox/script"
 )
 
@@ -27,6 +28,7 @@ type Sandbox struct {
 	uid       int // on the host; 0: rootless
 	group     *cgroup.Group
 	stopOOM   func()
+	link      *network.Link // nil: loopback only
 	conn      *net.UnixConn // to the init
 	init      *os.File      // its pidfd
 	pid       int           // its pid on the host
@@ -386,6 +388,9 @@ func (b *Sandbox) free() {
 	}
 	if b.stopOOM != nil {
 		b.stopOOM()
+	}
+	if b.link != nil {
+		b.link.Close()
 	}
 	if b.group != nil {
 		if err := b.group.Remove(); err != nil {

@@ -26,8 +26,8 @@ func (d *Driver) Create(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox
 	if err := spec.Validate(); err != nil {
 		return nil, err
 	}
-	if spec.Egress {
-		return nil, rouse.Errorf(rouse.Unsupported, "this node has no public egress for sandboxes")
+	if spec.Egress && d.net == nil {
+		return nil, rouse.Errorf(rouse.Unsupported, "sandboxes of this node have no public egress: %w", d.netErr)
 	}
 	b, err := d.create(ctx, spec)
 	if err != nil {
@@ -106,6 +106,16 @@ func (d *Driver) build(ctx context.Context, b *Sandbox, img *helper, spec sandbo
 	b.timing.Limits = time.Since(lap)
 	lap = time.Now()
 	f := newFiles(doors)
+	if spec.Egress {
+		var err error
+		if b.link, err = d.net.Take(ctx); err != nil {
+			return err
+		}
+		f.list = append(f.list, int(b.link.File().Fd()))
+		f.net = len(f.list)
+		b.timing.Network = time.Since(lap)
+		lap = time.Now()
+	}
 	c, s, err := img.fork(unix.CLONE_NEWPID, f.clone, f.list, func(s *script.Script) { b.initScript(s, spec, f) })
 	if err != nil {
 		return err
@@ -133,6 +143,11 @@ func (d *Driver) build(ctx context.Context, b *Sandbox, img *helper, spec sandbo
 	}
 	b.init = os.NewFile(uintptr(m.files[0]), "init") // a pidfd, opened non-blocking: Go's poller waits on it
 	b.timing.Init = time.Since(lap)
+	if b.link != nil {
+		if err := b.link.Start(); err != nil {
+			return err
+		}
+	}
 	return c.SetReadDeadline(time.Time{})
 }
 
@@ -142,10 +157,11 @@ type files struct {
 	join  []int // to write "0" to
 	clone int   // to be born in, or -1
 	door  int   // kept for the payload, or -1
+	net   int   // to enter, or -1
 }
 
 func newFiles(doors cgroup.Doors) files {
-	f := files{clone: -1, door: -1}
+	f := files{clone: -1, door: -1, net: -1}
 	add := func(x *os.File) int {
 		f.list = append(f.list, int(x.Fd()))
 		return len(f.list)
@@ -183,9 +199,15 @@ func (b *Sandbox) initScript(s *script.Script, spec sandbox.Spec, f files) {
 		s.Call("close", unix.SYS_CLOSE, script.Received(f.clone))
 	}
 	s.Call("setsid", unix.SYS_SETSID)
-	s.Call("unshare", unix.SYS_UNSHARE,
-		unix.CLONE_NEWNS|unix.CLONE_NEWIPC|unix.CLONE_NEWUTS|unix.CLONE_NEWCGROUP|unix.CLONE_NEWNET)
-	raiseLoopback(s)
+	spaces := unix.CLONE_NEWNS | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWCGROUP
+	if f.net >= 0 {
+		s.Call("enter the network", unix.SYS_SETNS, script.Received(f.net), unix.CLONE_NEWNET)
+		s.Call("close", unix.SYS_CLOSE, script.Received(f.net))
+		s.Call("unshare", unix.SYS_UNSHARE, spaces)
+	} else {
+		s.Call("unshare", unix.SYS_UNSHARE, spaces|unix.CLONE_NEWNET)
+		raiseLoopback(s)
+	}
 	name := spec.Hostname
 	if name == "" {
 		name = "sandbox"
@@ -199,13 +221,12 @@ func (b *Sandbox) initScript(s *script.Script, spec sandbox.Spec, f files) {
 	s.Call("mount /proc", unix.SYS_MOUNT, "proc", "/proc", "proc", sealed|unix.MS_NOEXEC, options)
 	s.Call("mount /tmp", unix.SYS_MOUNT, "tmp", "/tmp", "tmpfs", sealed, tmpOptions(b.limits.TmpBytes))
 	s.Call("mount /run", unix.SYS_MOUNT, "run", "/run", "tmpfs", sealed|unix.MS_NOEXEC, "size=64k,mode=755")
-	user := fmt.Sprintf("sbx_user1051:x:%d:%d:", b.uid, b.uid)
-	root := "root:x:0:0::/root:/usr/sbin/nologin\n"
-	if b.uid == 0 {
-		root = ""
+	uid := b.uid
+	if b.d.rootless {
+		uid = lambdaUID
 	}
-	writeFile(s, "/run/passwd", user+":/tmp:/bin/sh\n"+root)
-	writeFile(s, "/run/group", fmt.Sprintf("sbx_user1051:x:%d:\n", b.uid))
+	writeFile(s, "/run/passwd", fmt.Sprintf("sbx_user1051:x:%d:%d::/tmp:/bin/sh\nroot:x:0:0::/root:/usr/sbin/nologin\n", uid, uid))
+	writeFile(s, "/run/group", fmt.Sprintf("sbx_user1051:x:%d:\nroot:x:0:\n", uid))
 	b.shed(s)
 	var fds [2]script.Var
 	fds[0] = s.Call("pidfd_open", unix.SYS_PIDFD_OPEN, 1, unix.PIDFD_NONBLOCK).Var()

@@ -38,7 +38,7 @@ func (b *Sandbox) Exec(argv, env []string, dir string, files []*os.File) error {
 	b.call.Lock()
 	defer b.call.Unlock()
 	s := &script.Script{}
-	b.execScript(s, program{argv, env, dir, len(files), limits.Files})
+	b.execScript(s, program{argv, env, dir, len(files), limits})
 	m, err := b.exchange(s, fds)
 	if err != nil {
 		b.end()
@@ -69,7 +69,7 @@ type program struct {
 	argv, env []string
 	dir       string
 	files     int
-	filesMax  int
+	limits    sandbox.Limits
 }
 
 // execScript forks the payload, replies when its program is loaded, and goes on to supervise it. The fork is of the
@@ -97,7 +97,7 @@ func (b *Sandbox) execScript(s *script.Script, p program) {
 	placeFiles(s, p.files)
 	s.Call("setsid", unix.SYS_SETSID)
 	s.Call("unblock signals", unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, s.Words(0), 0, 8)
-	b.confine(s, p.filesMax)
+	b.confine(s, p.limits)
 	if p.dir != "" {
 		s.Call("enter "+p.dir, unix.SYS_CHDIR, p.dir)
 	}
@@ -122,13 +122,18 @@ func placeFiles(s *script.Script, n int) {
 }
 
 // confine makes the payload what it may be. The order matters: each step needs what the next one takes.
-func (b *Sandbox) confine(s *script.Script, filesMax int) {
+func (b *Sandbox) confine(s *script.Script, l sandbox.Limits) {
 	limit := func(name string, which int, n int) {
 		s.Call("limit "+name, unix.SYS_PRLIMIT64, 0, which, s.Words(n, n), 0)
 	}
-	limit("open files", unix.RLIMIT_NOFILE, filesMax)
+	limit("open files", unix.RLIMIT_NOFILE, l.Files)
 	limit("core dumps", unix.RLIMIT_CORE, 0)
-	if !b.d.rootless {
+	if b.d.rootless {
+		b.ownUser(s)
+		if l.Pids > 0 {
+			limit("processes", unix.RLIMIT_NPROC, l.Pids) // in a user namespace they are counted apart
+		}
+	} else {
 		s.Call("setgroups", unix.SYS_SETGROUPS, 0, 0)
 		s.Call("setresgid", unix.SYS_SETRESGID, b.uid, b.uid, b.uid)
 		s.Call("setresuid", unix.SYS_SETRESUID, b.uid, b.uid, b.uid)
@@ -137,6 +142,22 @@ func (b *Sandbox) confine(s *script.Script, filesMax int) {
 	s.Call("no new privileges", unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 	s.Call("seccomp", unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0, s.Words(b.d.filterN, s.Data(b.d.filter)))
 }
+
+// ownUser puts a rootless payload into a user namespace of its own, as Lambda's user: it is not root there, owns nothing
+// of what the mounts belong to, and its processes are counted by themselves.
+func (b *Sandbox) ownUser(s *script.Script) {
+	s.Call("unshare the user", unix.SYS_UNSHARE, unix.CLONE_NEWUSER)
+	s.Call("dumpable", unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 1, 0, 0, 0) // or else the files below are not ours; execve follows
+	for _, f := range [][2]string{{"setgroups", "deny"}, {"uid_map", fmt.Sprintf("%d 0 1", lambdaUID)},
+		{"gid_map", fmt.Sprintf("%d 0 1", lambdaUID)}} {
+		fd := s.Call("open "+f[0], unix.SYS_OPENAT, unix.AT_FDCWD, "/proc/self/"+f[0], unix.O_WRONLY|unix.O_CLOEXEC, 0).Var()
+		s.Call("write "+f[0], unix.SYS_WRITE, fd, f[1], len(f[1]))
+		s.Call("close", unix.SYS_CLOSE, fd)
+	}
+}
+
+// lambdaUID is the user of rootless payloads as they see it.
+const lambdaUID = 993
 
 // wait appends what the init does when it has nothing to do: before Exec, receive; after it, reap its children, report
 // when the payload has ended, and take scripts. main is the payload's pid in the script that made it.

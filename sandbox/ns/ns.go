@@ -20,8 +20,9 @@
 // which Listen and Dial work. It runs as the host's root with no capability but to change its user (of a rootless node:
 // as the node's user with none at all); the payload cannot signal, trace or read it.
 //
-// As root each sandbox has a uid of its own. Rootless ones share the node's uid and have no network but loopback; limits
-// exist where systemd has delegated a cgroup. Report says which of it is so.
+// As root each sandbox has a uid of its own. Rootless ones share the node's uid, each payload in a user namespace of its
+// own, and have no network but loopback; memory and CPU are limited where systemd has delegated a control group. Report
+// says which of it is so.
 package ns
 
 import (
@@ -41,15 +42,18 @@ import (
 	"github.com/rouse-dev/rouse/sandbox"
 	"github.com/rouse-dev/rouse/sandbox/cgroup"
 	"github.com/rouse-dev/rouse/sandbox/filter"
+	"github.com/rouse-dev/rouse/sandbox/network"
 	"github.com/rouse-dev/rouse/sandbox/script"
 )
 
 // Config is how the driver works. The zero value is what a node uses.
 type Config struct {
 	Rootless bool         // even as root, for tests; an ordinary user has no choice
+	Egress   bool         // prepare the network of sandboxes that reach the public internet
 	Max      int          // sandboxes at once; default and limit 16384
 	Logger   *slog.Logger // default: discard
 	Cgroups  cgroup.Config
+	Network  network.Config // Owner, Namespace and Logger are the driver's to fill in
 }
 
 const sandboxesMax = 16384
@@ -63,7 +67,9 @@ type Driver struct {
 	basePid  int
 	tree     *cgroup.Tree // nil: no limits
 	treeErr  error
-	users    *users // nil: rootless
+	users    *users           // nil: rootless
+	net      *network.Network // nil: no egress
+	netErr   error
 	filter   []byte // struct sock_filter, assembled once
 	filterN  int
 	number   atomic.Int64
@@ -110,6 +116,7 @@ func Open(ctx context.Context, c Config) (*Driver, error) {
 	if err := d.start(ctx); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
+	d.openNetwork(ctx, c)
 	return d, nil
 }
 
@@ -242,6 +249,10 @@ func (d *Driver) Close() error {
 			i.helper.close()
 		}
 	}
+	var netErr error
+	if d.net != nil {
+		netErr = d.net.Close()
+	}
 	if d.base != nil {
 		d.base.close()
 		_, _ = syscall.Wait4(d.basePid, nil, 0, nil)
@@ -250,7 +261,7 @@ func (d *Driver) Close() error {
 		d.users.close()
 	}
 	if d.tree != nil {
-		return d.tree.Close()
+		return errors.Join(netErr, d.tree.Close())
 	}
-	return nil
+	return netErr
 }

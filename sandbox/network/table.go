@@ -1,0 +1,179 @@
+//go:build linux
+
+package network
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/binaryutil"
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+
+	"github.com/rouse-dev/rouse/sandbox/cgroup"
+)
+
+// Refused are the addresses that are not the public internet
+// (https://www.iana.org/assignments/iana-ipv4-special-registry and -ipv6-special-registry).
+func Refused() []netip.Prefix {
+	var list []netip.Prefix
+	for _, p := range []string{"0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12",
+		"192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24",
+		"203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4",
+		"::/128", "::1/128", "::ffff:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48", "100::/64", "2001::/23", "2001:db8::/32", "2002::/16",
+		"fc00::/7", "fe80::/10", "ff00::/8"} {
+		list = append(list, netip.MustParsePrefix(p))
+	}
+	return list
+}
+
+// IsRefused reports whether a sandbox cannot reach a.
+func IsRefused(a netip.Addr) bool {
+	for _, p := range Refused() {
+		if p.Contains(a) || a.Is4In6() && p.Contains(a.Unmap()) {
+			return true
+		}
+	}
+	return false
+}
+
+const tablePrefix = "rouse-"
+
+// makeTable puts the rules in place, in one transaction:
+//
+//	chain forward: iif BRIDGE   established: accept
+//	                            from outside SUBNET, back out of BRIDGE, or to what is refused: drop
+//	                            else accept
+//	               oif BRIDGE   established or related: accept, else drop
+//	chain input:   iif BRIDGE   drop
+//	chain out:     from SUBNET, not back out of BRIDGE: masquerade
+func (n *Network) makeTable() error {
+	c, err := nftables.New()
+	if err != nil {
+		return fmt.Errorf("open nftables: %w", err)
+	}
+	t := c.AddTable(&nftables.Table{Family: nftables.TableFamilyIPv4, Name: tablePrefix + n.c.Owner})
+	chain := func(name string, kind nftables.ChainType, hook *nftables.ChainHook, prio *nftables.ChainPriority) *nftables.Chain {
+		return c.AddChain(&nftables.Chain{Name: name, Table: t, Type: kind, Hooknum: hook, Priority: prio})
+	}
+	forward := chain("forward", nftables.ChainTypeFilter, nftables.ChainHookForward, nftables.ChainPriorityFilter)
+	input := chain("input", nftables.ChainTypeFilter, nftables.ChainHookInput, nftables.ChainPriorityFilter)
+	out := chain("out", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, nftables.ChainPriorityNATSource)
+	rule := func(chain *nftables.Chain, parts ...[]expr.Any) {
+		c.AddRule(&nftables.Rule{Table: t, Chain: chain, Exprs: join(parts)})
+	}
+	br := n.bridge.Name
+	from, to := iface(expr.MetaKeyIIFNAME, expr.CmpOpEq, br), iface(expr.MetaKeyOIFNAME, expr.CmpOpEq, br)
+	rule(forward, from, tracked(expr.CtStateBitESTABLISHED), verdict(expr.VerdictAccept))
+	rule(forward, from, to, verdict(expr.VerdictDrop))
+	rule(forward, from, within(offSource, n.subnet, expr.CmpOpNeq), verdict(expr.VerdictDrop))
+	for _, p := range Refused() {
+		if p.Addr().Is4() {
+			rule(forward, from, within(offDestination, p, expr.CmpOpEq), verdict(expr.VerdictDrop))
+		}
+	}
+	rule(forward, from, verdict(expr.VerdictAccept))
+	rule(forward, to, tracked(expr.CtStateBitESTABLISHED|expr.CtStateBitRELATED), verdict(expr.VerdictAccept))
+	rule(forward, to, verdict(expr.VerdictDrop))
+	rule(input, from, verdict(expr.VerdictDrop))
+	rule(out, within(offSource, n.subnet, expr.CmpOpEq), iface(expr.MetaKeyOIFNAME, expr.CmpOpNeq, br), []expr.Any{&expr.Masq{}})
+	if err := c.Flush(); err != nil {
+		return fmt.Errorf("set nftables rules: %w", err)
+	}
+	return nil
+}
+
+// keepOthersUnrouted drops from forwarding what is no node's of this machine.
+func (n *Network) keepOthersUnrouted() error {
+	c, err := nftables.New()
+	if err != nil {
+		return fmt.Errorf("open nftables: %w", err)
+	}
+	t := &nftables.Table{Family: nftables.TableFamilyIPv4, Name: tablePrefix + n.c.Owner}
+	c.AddRule(&nftables.Rule{Table: t, Chain: &nftables.Chain{Name: "forward", Table: t}, Exprs: join([][]expr.Any{
+		ifacePrefix(expr.MetaKeyIIFNAME, bridgePrefix), ifacePrefix(expr.MetaKeyOIFNAME, bridgePrefix), verdict(expr.VerdictDrop)})})
+	if err := c.Flush(); err != nil {
+		return fmt.Errorf("set nftables rules: %w", err)
+	}
+	return nil
+}
+
+func removeTable(owner string) error {
+	c, err := nftables.New()
+	if err != nil {
+		return err
+	}
+	c.DelTable(&nftables.Table{Family: nftables.TableFamilyIPv4, Name: tablePrefix + owner})
+	if err := c.Flush(); err != nil && !errors.Is(err, unix.ENOENT) {
+		return fmt.Errorf("remove nftables rules: %w", err)
+	}
+	return nil
+}
+
+func sweepTables() error {
+	c, err := nftables.New()
+	if err != nil {
+		return err
+	}
+	tables, err := c.ListTablesOfFamily(nftables.TableFamilyIPv4)
+	if err != nil {
+		return fmt.Errorf("list nftables: %w", err)
+	}
+	var errs []error
+	for _, t := range tables {
+		if owner, ours := strings.CutPrefix(t.Name, tablePrefix); ours && !cgroup.Alive(owner) {
+			errs = append(errs, removeTable(owner))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func join(parts [][]expr.Any) []expr.Any {
+	var all []expr.Any
+	for _, p := range parts {
+		all = append(all, p...)
+	}
+	return all
+}
+
+func iface(key expr.MetaKey, op expr.CmpOp, name string) []expr.Any {
+	b := make([]byte, unix.IFNAMSIZ)
+	copy(b, name)
+	return []expr.Any{&expr.Meta{Key: key, Register: 1}, &expr.Cmp{Op: op, Register: 1, Data: b}}
+}
+
+// ifacePrefix matches interfaces whose names begin otherwise.
+func ifacePrefix(key expr.MetaKey, prefix string) []expr.Any {
+	return []expr.Any{&expr.Meta{Key: key, Register: 1}, &expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: []byte(prefix)}}
+}
+
+// Offsets in an IPv4 header.
+const (
+	offSource      = 12
+	offDestination = 16
+)
+
+func within(offset uint32, p netip.Prefix, op expr.CmpOp) []expr.Any {
+	mask := make([]byte, 4)
+	for i := range p.Bits() {
+		mask[i/8] |= 0x80 >> (i % 8)
+	}
+	return []expr.Any{
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: 4},
+		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: mask, Xor: make([]byte, 4)},
+		&expr.Cmp{Op: op, Register: 1, Data: p.Masked().Addr().AsSlice()},
+	}
+}
+
+func tracked(bits uint32) []expr.Any {
+	return []expr.Any{
+		&expr.Ct{Key: expr.CtKeySTATE, Register: 1},
+		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: binaryutil.NativeEndian.PutUint32(bits), Xor: make([]byte, 4)},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: make([]byte, 4)},
+	}
+}
+
+func verdict(kind expr.VerdictKind) []expr.Any { return []expr.Any{&expr.Verdict{Kind: kind}} }
