@@ -140,13 +140,9 @@ func need[In any](d *Door, action string) func(context.Context, rouse.Origin, *I
 	}
 }
 
-// StatusOutput is the status as it is.
-type StatusOutput struct {
-	Status Status `wire:",payload"`
-}
-
-func (d *Door) status(context.Context, rouse.Origin, *wire.None) (*StatusOutput, error) {
-	return &StatusOutput{d.cfg.Status()}, nil
+func (d *Door) status(context.Context, rouse.Origin, *wire.None) (*JSONOutput, error) {
+	b, err := json.Marshal(d.cfg.Status())
+	return &JSONOutput{jsonType, b}, err
 }
 
 // UsageInput is a span of time, RFC 3339; the last 30 days by default.
@@ -303,13 +299,15 @@ type CallInput struct {
 	Input     []byte `wire:",payload"`
 }
 
-// CallOutput is the operation's answer.
-type CallOutput struct {
+const jsonType = "application/json"
+
+// JSONOutput is an answer that is JSON already.
+type JSONOutput struct {
 	Type   string `wire:"Content-Type,header"`
 	Output []byte `wire:",payload"`
 }
 
-func (d *Door) call(ctx context.Context, from rouse.Origin, in *CallInput) (*CallOutput, error) {
+func (d *Door) call(ctx context.Context, from rouse.Origin, in *CallInput) (*JSONOutput, error) {
 	out, reply, err := d.cfg.Caller.Call(ctx, from, in.Service, in.Operation, in.Input, nil)
 	if err != nil {
 		return nil, err
@@ -317,7 +315,7 @@ func (d *Door) call(ctx context.Context, from rouse.Origin, in *CallInput) (*Cal
 	if reply != nil {
 		_ = reply.Close() // operations with a payload of their own are called at their own door
 	}
-	return &CallOutput{"application/json", out}, nil
+	return &JSONOutput{jsonType, out}, nil
 }
 
 func (d *Door) stop(context.Context, rouse.Origin, *wire.None) (*wire.None, error) {

@@ -1,4 +1,5 @@
-// Command rouse is the whole of Rouse: the node and the command line that talks to it.
+// Command rouse is the whole of Rouse in one binary: the node, and the command line that starts it and talks to it.
+// It joins the two and does nothing else.
 package main
 
 import (
