@@ -18,15 +18,21 @@ type delivery struct {
 	steps   chan func()
 	stepped chan struct{}
 	gone    chan struct{} // closed when Invoke has returned
-	done    chan *rouse.FunctionError
+	done    chan ending
 
 	mu       sync.Mutex
 	answered bool // guarded by mu: somebody has begun to answer
 }
 
+// ending is how the program ended an invocation.
+type ending struct {
+	fe    *rouse.FunctionError
+	state State
+}
+
 func newDelivery(c *Call, a *answer) *delivery {
 	return &delivery{call: c, a: a, steps: make(chan func()), stepped: make(chan struct{}), gone: make(chan struct{}),
-		done: make(chan *rouse.FunctionError, 1)}
+		done: make(chan ending, 1)}
 }
 
 // claim makes the caller the one who answers; false when somebody did or does.
@@ -48,39 +54,46 @@ func (d *delivery) do(f func()) {
 }
 
 // finish ends the invocation.
-func (d *delivery) finish(fe *rouse.FunctionError) { d.done <- fe }
+func (d *delivery) finish(fe *rouse.FunctionError, state State) { d.done <- ending{fe, state} }
 
 // wait runs the steps until the invocation has ended. dead is closed when the guest's process has ended; drained then
 // reports whether none of what it said is left unread. ok is false when there was no answer.
-func (d *delivery) wait(ctx context.Context, dead <-chan struct{}, drained func() bool) (fe *rouse.FunctionError, ok bool) {
+func (d *delivery) wait(ctx context.Context, dead <-chan struct{}, drained func() bool) (e ending, ok bool) {
 	defer close(d.gone)
 	var tick <-chan time.Time
-	var last time.Time
+	var died time.Time
 	for {
 		select {
 		case f := <-d.steps:
 			f()
 			d.stepped <- struct{}{}
-		case fe := <-d.done:
-			return fe, true
+		case e := <-d.done:
+			return e, true
 		case <-ctx.Done():
-			return nil, false
+			return ending{}, false
 		case <-dead:
-			dead, last = nil, time.Now().Add(lastWords)
+			dead, died = nil, time.Now()
 			t := time.NewTicker(time.Millisecond)
 			defer t.Stop()
 			tick = t.C
 		case <-tick:
-			if drained() || time.Now().After(last) {
+			if heardOut(died, drained) {
 				select {
-				case fe := <-d.done:
-					return fe, true
+				case e := <-d.done:
+					return e, true
 				default:
-					return nil, false
+					return ending{}, false
 				}
 			}
 		}
 	}
+}
+
+// heardOut reports whether a program that died then has nothing more to say: its connections are read to their end, and
+// there was time to accept the one that it may have made last.
+func heardOut(died time.Time, drained func() bool) bool {
+	since := time.Since(died)
+	return since > lastWords || since > acceptGrace && drained()
 }
 
 // trailerError reads the error that ends a streamed answer, nil for none.

@@ -159,8 +159,9 @@ func (g *Guest) exec(argv []string, env map[string]string) error {
 }
 
 const (
-	exitGrace = time.Second            // between the end of the socket and the end of the process
-	lastWords = 100 * time.Millisecond // for what a process said before it ended
+	exitGrace   = time.Second            // between the end of the socket and the end of the process
+	lastWords   = 100 * time.Millisecond // for what a process said before it ended
+	acceptGrace = 10 * time.Millisecond  // for a connection that it made just before
 )
 
 // lost says what became of a guest that did not answer: err is what the socket said.

@@ -66,7 +66,7 @@ func (p *proxied) load(ctx context.Context, fn *Function, env map[string]string)
 		argv = []string{insidePath(p.g.host, in.Path), "-u", "-s", "-B", program}
 	}
 	if err := p.g.exec(argv, env); err != nil {
-		return &InitError{Function: invalidEntrypoint(err.Error()), State: Exited}
+		return execError(program, err)
 	}
 	return p.knock(ctx)
 }
@@ -177,13 +177,22 @@ func webRequest(c *Call) (*http.Request, error) {
 		target += "/"
 	}
 	if e.Query != "" {
-		target += "?" + e.Query
+		target += "?" + escapeQuery(e.Query)
 	}
 	q, err := http.NewRequest(e.Context.HTTP.Method, target, strings.NewReader(body))
 	if err != nil {
 		return nil, fmt.Errorf("the event is no request: %w", err)
 	}
+	if len(e.Cookies) > 0 {
+		if e.Headers == nil {
+			e.Headers = map[string]string{}
+		}
+		e.Headers["cookie"] = strings.Join(e.Cookies, "; ")
+	}
 	for k, v := range e.Headers {
+		if !validHeader(k, v) {
+			return nil, fmt.Errorf("the event is no request: header %q", k)
+		}
 		switch http.CanonicalHeaderKey(k) {
 		case "Host":
 			q.Host = v
@@ -192,10 +201,35 @@ func webRequest(c *Call) (*http.Request, error) {
 			q.Header.Set(k, v)
 		}
 	}
-	if len(e.Cookies) > 0 {
-		q.Header.Set("Cookie", strings.Join(e.Cookies, "; "))
-	}
 	return q, nil
+}
+
+// validHeader: a name of token characters and a value on one line.
+func validHeader(name, value string) bool {
+	for i := range len(name) {
+		if c := name[i]; c <= ' ' || c >= 0x7f || strings.IndexByte(`"(),/:;<=>?@[\]{}`, c) >= 0 {
+			return false
+		}
+	}
+	for i := range len(value) {
+		if c := value[i]; c < ' ' && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return name != ""
+}
+
+// escapeQuery escapes what must not stand in a request line; gateways never send it, but anybody may invoke.
+func escapeQuery(s string) string {
+	var b strings.Builder
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c >= 0x7f || c == '#' {
+			fmt.Fprintf(&b, "%%%02X", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
 }
 
 func (p *proxied) close() { p.transport.CloseIdleConnections() }

@@ -72,10 +72,7 @@ func (s *served) load(ctx context.Context, fn *Function, env map[string]string) 
 		env["AWS_CONTAINER_AUTHORIZATION_TOKEN"] = s.token
 	}
 	if err := s.g.exec([]string{program}, env); err != nil {
-		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.ENOEXEC) {
-			return &InitError{Function: invalidEntrypoint(err.Error()), State: Exited}
-		}
-		return fmt.Errorf("start %s: %w", program, err)
+		return execError(program, err)
 	}
 	select {
 	case <-s.ready:
@@ -93,7 +90,7 @@ func (s *served) load(ctx context.Context, fn *Function, env map[string]string) 
 func (s *served) diedInInit(ctx context.Context) error {
 	t := time.NewTicker(time.Millisecond)
 	defer t.Stop()
-	for end := time.Now().Add(lastWords); !s.drained() && time.Now().Before(end); {
+	for died := time.Now(); !heardOut(died, s.drained); {
 		select {
 		case <-t.C:
 		case <-ctx.Done():
@@ -129,6 +126,14 @@ func findBootstrap(h Host, fn *Function) (string, *rouse.FunctionError) {
 	return "", invalidEntrypoint("Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]")
 }
 
+// execError tells the function's fault from the platform's.
+func execError(program string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.ENOEXEC) {
+		return &InitError{Function: invalidEntrypoint(err.Error()), State: Exited}
+	}
+	return fmt.Errorf("start %s: %w", program, err)
+}
+
 func invalidEntrypoint(why string) *rouse.FunctionError {
 	return rouse.Unhandled("Runtime.InvalidEntrypoint", "Error: "+why)
 }
@@ -147,22 +152,21 @@ func (s *served) invoke(ctx context.Context, c *Call, fresh *Credentials, a *ans
 	select {
 	case s.events <- d:
 	default:
-		return nil, Broken, nil // the event before was never taken: its caller gave up, and so did the pool
+		return s.g.lost(ctx, errFrame, c.ID) // the event before was never taken, and its caller has given up
 	}
-	fe, ok := d.wait(ctx, s.g.host.Done(), s.drained)
+	e, ok := d.wait(ctx, s.g.host.Done(), s.drained)
 	s.mu.Lock()
 	if s.current == d {
 		s.current = nil
 	}
 	s.mu.Unlock()
 	if ok {
-		state := Alive
 		select {
 		case <-s.g.host.Done():
-			state = Exited
+			e.state = Exited
 		default:
 		}
-		return fe, state, nil
+		return e.fe, e.state, nil
 	}
 	return s.g.lost(ctx, nil, c.ID)
 }
@@ -365,7 +369,10 @@ func (s *served) serveNext(x *exchange, q *request) error {
 		return net.ErrClosed
 	case d := <-s.events:
 		if gone(x.conn) {
-			s.events <- d // for the next who asks
+			select {
+			case s.events <- d: // for the next who asks
+			default: // its caller gave up meanwhile
+			}
 			return net.ErrClosed
 		}
 		s.mu.Lock()
@@ -455,7 +462,7 @@ func (s *served) serveOutcome(x *exchange, q *request, id string, isError bool) 
 		fe = q.trailerError()
 	}
 	if err != nil {
-		d.finish(rouse.Unhandled("Runtime.TruncatedResponse", "RequestId: "+id+" Error: the response ended before it was whole"))
+		d.finish(rouse.Unhandled("Runtime.TruncatedResponse", "RequestId: "+id+" Error: the response ended before it was whole"), Broken)
 		return err
 	}
 	var large bool
@@ -467,7 +474,7 @@ func (s *served) serveOutcome(x *exchange, q *request, id string, isError bool) 
 		writeAnswer(x.w, "202 Accepted", accepted, q.close)
 	}
 	err = x.flush()
-	d.finish(fe)
+	d.finish(fe, Alive)
 	return err
 }
 

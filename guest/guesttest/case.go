@@ -22,6 +22,7 @@ type testCase struct {
 	format  string            // LogFormat
 	handler map[string]string // another handler, by language
 	init    *failure          // Load fails so
+	since   int               // the oldest Node.js on which it works; 0 for all
 	calls   []call
 }
 

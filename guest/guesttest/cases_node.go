@@ -89,6 +89,7 @@ var languageCases = []testCase{
 	},
 	{
 		name:   "package of a layer",
+		since:  18, // whose ES modules can be helped to find it
 		node:   `const n = require('stock'); exports.handler = async () => n`,
 		esm:    `import n from 'stock'; export const handler = async () => n`,
 		python: "import stock\ndef handler(event, context): return stock.N",

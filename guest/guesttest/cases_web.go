@@ -33,7 +33,8 @@ var webCalls = []call{
 // webCases answer HTTP instead of events.
 var webCases = []testCase{
 	{
-		name: "web handler",
+		name:  "web handler",
+		since: 18,
 		esm: `export default { async fetch(request) {
 			const url = new URL(request.url), h = request.headers
 			const headers = new Headers({ 'content-type': 'text/plain', 'x-method': request.method })
@@ -57,7 +58,8 @@ def app(environ, start_response):
 		calls:    webCalls[:2],
 	},
 	{
-		name: "web handler, binary",
+		name:  "web handler, binary",
+		since: 18,
 		esm: `export const fetch = async (request) => {
 			const headers = new Headers({ 'content-type': 'text/plain', 'x-method': request.method })
 			headers.append('set-cookie', 's=1'); headers.append('set-cookie', 't=2')
@@ -106,6 +108,7 @@ app = App()`,
 	},
 	{
 		name:    "web handler that throws",
+		since:   18,
 		esm:     `export default { fetch() { throw new RangeError('far') } }`,
 		python:  "def app(environ, start_response): raise IndexError('far')",
 		handler: by("index.mjs#fetch", "index:app", ""),
@@ -113,6 +116,7 @@ app = App()`,
 	},
 	{
 		name:    "web handler that is not there",
+		since:   18,
 		esm:     `export default {}`,
 		python:  "pass",
 		handler: by("index.mjs#fetch", "index:app", ""),
@@ -120,7 +124,8 @@ app = App()`,
 			message: by("index.mjs#fetch is undefined or not exported", "Handler 'app' missing on module 'index'", "")},
 	},
 	{
-		name: "web handler, streamed and later work",
+		name:  "web handler, streamed and later work",
+		since: 18,
 		esm: `export default { fetch(request, env, ctx) {
 			ctx.waitUntil((async () => { await new Promise((r) => setTimeout(r, 5)); console.log('later') })())
 			return new Response(new ReadableStream({ start(c) { c.enqueue(new TextEncoder().encode(env.COLOUR)); c.close() } })) } }`,

@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -196,6 +197,9 @@ func (s *suite) boot(t *testing.T, c testCase, l language) *running {
 	cfg := guest.Config{Kind: kind, MemoryMB: 128}
 	if l.kind.Interpreted() {
 		cfg.Interpreter = s.interpreter(t, l.kind)
+		if major, _, _ := strings.Cut(cfg.Interpreter.Version, "."); l.kind == guest.Node && c.since > 0 && atoi(major) < c.since {
+			t.Skipf("needs Node.js %d, this is %s", c.since, cfg.Interpreter.Version)
+		}
 	}
 	task := t.TempDir()
 	open(t, task)
@@ -235,6 +239,11 @@ func (s *suite) boot(t *testing.T, c testCase, l language) *running {
 	})
 	r.Guest = g
 	return r
+}
+
+func atoi(s string) int {
+	n, _ := strconv.Atoi(s) // 0 for what is none
+	return n
 }
 
 func write(t testing.TB, name, text string, mode os.FileMode) {

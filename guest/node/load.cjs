@@ -116,6 +116,7 @@ function refuseCallback(fn) {
 
 // web loads the web handler that FILE#EXPORT names: a method of the default export, or an export of its own.
 async function web(root, full) {
+  if (MAJOR < 18) throw new RuntimeError('Unsupported', `web handlers need Node.js 18 or newer, this is ${process.versions.node}`);
   const cut = full.lastIndexOf('#');
   const file = full.slice(0, cut), name = full.slice(cut + 1);
   if (full.includes('..')) throw new RuntimeError('MalformedHandlerName', `'${full}' is not a valid handler name.`);

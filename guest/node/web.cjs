@@ -31,9 +31,6 @@ function prelude(response) {
 }
 
 async function serve(handler, event, out, context) {
-  if (typeof Request === 'undefined') {
-    throw new RuntimeError('Unsupported', `web handlers need Node.js 18 or newer, this is ${process.versions.node}`);
-  }
   const later = [];
   const response = await handler(toRequest(event), process.env, {
     waitUntil(promise) { later.push(promise); },
