@@ -139,9 +139,6 @@ func (in *instance) close() {
 	if in.endpoint != nil {
 		_ = in.endpoint.Close() // nothing was promised to who is gone
 	}
-	if in.lines != nil {
-		in.lines.out.Close()
-	}
 	if in.release != nil {
 		in.release()
 	}

@@ -9,10 +9,9 @@ import (
 	"github.com/rouse-dev/rouse/guest"
 )
 
-// LineWriter takes the lines of one log stream. It must not block; logs.Writer is one.
+// LineWriter takes the lines of one log stream. It must not block and keeps nothing of line; logs.Writer is one.
 type LineWriter interface {
 	Write(at time.Time, line []byte)
-	Close()
 }
 
 // lines is the log of one instance: what its guest says and what the platform says around each invocation. The last

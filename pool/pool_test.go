@@ -39,7 +39,6 @@ func (w lineWriter) Write(_ time.Time, line []byte) {
 	defer w.b.mu.Unlock()
 	w.b.lines = append(w.b.lines, strings.TrimSpace(string(line)))
 }
-func (lineWriter) Close() {}
 
 // newBed makes a pool that runs Python.
 func newBed(t *testing.T, change func(*pool.Config)) *bed {
