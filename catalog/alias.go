@@ -3,8 +3,10 @@ package catalog
 import (
 	"context"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/google/uuid"
@@ -132,8 +134,8 @@ func (a *Alias) take(c *Catalog, r Ref, h *head, ch AliasChange) error {
 		return invalid("Number of items in AdditionalVersionWeights cannot be greater than 1")
 	}
 	for v, w := range a.Weights {
-		if !digits(v) || w < 0 || w > 1 || w != w {
-			return invalid("The routing configuration must name a published version and a weight between 0.0 and 1.0")
+		if err := checkWeight(v, w); err != nil {
+			return err
 		}
 		switch {
 		case v == a.Version:
@@ -143,6 +145,23 @@ func (a *Alias) take(c *Catalog, r Ref, h *head, ch AliasChange) error {
 		case !h.has(v):
 			return notFound(c.arn(r.name(), v))
 		}
+	}
+	return nil
+}
+
+func checkWeight(version string, weight float64) error {
+	show := "{" + version + "=" + strconv.FormatFloat(weight, 'f', -1, 64) + "}"
+	if weight == math.Trunc(weight) {
+		show = show[:len(show)-1] + ".0}"
+	}
+	const field = "routingConfig.additionalVersionWeights"
+	if !digits(version) {
+		return constraint(field, show, "Map keys must satisfy constraint: [Member must have length less than or equal to 1024, "+
+			"Member must have length greater than or equal to 1, Member must satisfy regular expression pattern: [0-9]+]")
+	}
+	if !(weight >= 0 && weight <= 1) { // so that what is no number fails too
+		return constraint(field, show, "Map value must satisfy constraint: [Member must have value less than or equal to 1.0, "+
+			"Member must have value greater than or equal to 0.0, Member must not be null]")
 	}
 	return nil
 }

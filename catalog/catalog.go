@@ -82,7 +82,7 @@ const (
 	UnzippedMax   = 262144000   // bytes of code and layers of one function
 	CodeTotalMax  = 80530636800 // bytes of all archives of an account's versions and layers
 	EntriesMax    = 100_000     // files in one archive; ours
-	PartsMax      = 4_000       // versions, aliases, policies, URLs and event configurations of one function; ours
+	PartsMax      = 4_000       // aliases, policies, URLs, event configurations, versions and archives these hold; ours
 	LayersMax     = 5           // of one function
 	TagsMax       = 50          // of one function
 	PolicyMax     = 20 << 10    // bytes of a resource policy

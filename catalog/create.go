@@ -186,6 +186,7 @@ func (c *Catalog) publish(tx kv.Tx, n name, h *head, description *string, revisi
 	}
 	h.Next++
 	h.Versions = append(h.Versions, number)
+	h.Held += len(v.holdings())
 	if err := c.hold(tx, v.holdings(), 1); err != nil {
 		return 0, err
 	}
@@ -265,18 +266,19 @@ func (c *Catalog) Delete(ctx context.Context, r Ref) error {
 		}
 		h.Versions = slices.DeleteFunc(h.Versions, func(v uint64) bool { return v == number })
 		c.dropQualifier(tx, n, h, r.Qualifier)
-		return c.dropVersion(tx, n, number)
+		return c.dropVersion(tx, n, h, number)
 	})
 }
 
 // dropVersion removes a version's record and lets go of its code.
-func (c *Catalog) dropVersion(tx kv.Tx, n name, number uint64) error {
+func (c *Catalog) dropVersion(tx kv.Tx, n name, h *head, number uint64) error {
 	key := c.functionKey(n, partVersion, number)
 	var v Version
 	if _, err := read(tx, key, &v); err != nil {
 		return err
 	}
 	tx.Delete(key)
+	h.Held -= len(v.holdings())
 	if err := c.hold(tx, v.holdings(), -1); err != nil {
 		return err
 	}
@@ -338,7 +340,9 @@ func (c *Catalog) deleteParts(tx kv.Tx, n name, h *head) (held map[string]int64,
 		size += v.CodeSize
 		tx.Delete(key)
 	}
-	for kind, list := range map[string][]string{partAlias: h.Aliases, partPolicy: h.Policies, partURL: h.URLs, partEvent: h.Events} {
+	for kind, list := range map[string][]string{
+		partAlias: h.Aliases, partPolicy: h.Policies, partURL: h.URLs, partEvent: h.Events,
+	} {
 		for _, s := range list {
 			tx.Delete(tuple.Append(c.functionKey(n, kind), s))
 		}

@@ -1,12 +1,16 @@
 package catalog_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/rouse-dev/rouse"
 	"github.com/rouse-dev/rouse/catalog"
+	"github.com/rouse-dev/rouse/kv"
+	"github.com/rouse-dev/rouse/kv/kvtest"
+	"github.com/rouse-dev/rouse/kv/tuple"
 )
 
 // TestLimits: each rule of Lambda, its code and its text.
@@ -185,4 +189,53 @@ func FuzzParseRef(f *testing.F) {
 			t.Errorf("%q: got %+v, then %+v, %v", s, r, again, err)
 		}
 	})
+}
+
+// TestParts: a function that is as large as it may be can still be deleted. It grows by hand, because a call for each part
+// would take a quarter of a minute.
+func TestParts(t *testing.T) {
+	cfg := config(t, kvtest.Memory(t))
+	c := reopen(t, cfg)
+	r := ref("f")
+	in := newFunction(t, "1")
+	in.Publish = true
+	if _, err := c.Create(t.Context(), r, in); err != nil {
+		t.Fatal(err)
+	}
+	key := tuple.Key(account, region, "catalog", "fn", "f", "head")
+	err := cfg.Store.Update(t.Context(), func(tx kv.Tx) error {
+		b, ok, err := tx.Get(key)
+		if err != nil || !ok {
+			return fmt.Errorf("read the head: %v, %w", ok, err)
+		}
+		var head map[string]any
+		if err := json.Unmarshal(b, &head); err != nil {
+			return err
+		}
+		aliases := make([]string, catalog.PartsMax-3) // the version and its archive are parts too, and one is left
+		for i := range aliases {
+			aliases[i] = fmt.Sprint("a", i)
+			tx.Set(tuple.Key(account, region, "catalog", "fn", "f", "alias", aliases[i]), []byte(`{"Name":"`+aliases[i]+`","Version":"1"}`))
+		}
+		head["Aliases"] = aliases
+		if b, err = json.Marshal(head); err != nil {
+			return err
+		}
+		tx.Set(key, b)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.CreateAlias(t.Context(), r, "last", catalog.AliasChange{Version: ptr("1")}); err != nil {
+		t.Errorf("the last alias: %v", err)
+	}
+	_, err = c.CreateAlias(t.Context(), r, "more", catalog.AliasChange{Version: ptr("1")})
+	wantErr(t, err, rouse.Limit, "InvalidParameterValueException", "Rouse keeps at most 4000 aliases, ")
+	if err := c.Delete(t.Context(), r); err != nil {
+		t.Errorf("delete: %v", err)
+	}
+	if len(list(c)) != 0 {
+		t.Error("the function is still there")
+	}
 }

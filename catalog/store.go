@@ -33,6 +33,7 @@ type head struct {
 	Next       uint64   // number of the next published version
 	Publishing uint64   `json:",omitempty"` // the version that shares the fate of Latest's preparation
 	Reserved   *int     `json:",omitempty"`
+	Held       int      `json:",omitempty"` // archives that the published versions hold
 
 	Tags     map[string]string `json:",omitempty"`
 	Versions []uint64          `json:",omitempty"` // ascending
@@ -42,15 +43,13 @@ type head struct {
 	Events   []string          `json:",omitempty"`
 }
 
-func (h *head) parts() int {
-	return len(h.Versions) + len(h.Aliases) + len(h.Policies) + len(h.URLs) + len(h.Events)
-}
-
-// room says whether one more part fits.
+// room says whether one more part fits. Each may be two keys of the transaction that deletes the function, which has
+// kv.TxKeysMax.
 func (h *head) room() error {
-	if h.parts() >= PartsMax {
-		return rouse.Errorf(rouse.Limit, "Rouse keeps at most %d versions, aliases, policies, URLs and event configurations "+
-			"of one function", PartsMax).WithCode("InvalidParameterValueException")
+	parts := len(h.Versions) + h.Held + len(h.Aliases) + len(h.Policies) + len(h.URLs) + len(h.Events)
+	if parts >= PartsMax {
+		return rouse.Errorf(rouse.Limit, "Rouse keeps at most %d aliases, policies, URLs, event configurations, versions and "+
+			"archives of these of one function", PartsMax).WithCode("InvalidParameterValueException")
 	}
 	return nil
 }

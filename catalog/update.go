@@ -86,7 +86,8 @@ func (c *Catalog) UpdateConfig(ctx context.Context, r Ref, s Settings, revisionI
 }
 
 // amend replaces $LATEST by what take makes of it, and starts its preparation.
-func (c *Catalog) amend(ctx context.Context, r Ref, revisionID string, publish bool, take func(kv.Tx, *Version) error) (*Version, error) {
+func (c *Catalog) amend(ctx context.Context, r Ref, revisionID string, publish bool, take func(kv.Tx, *Version) error) (
+	*Version, error) {
 	n, latestID, versionID := r.name(), uuid.NewString(), uuid.NewString()
 	var number uint64
 	err := c.updateFunction(ctx, r, func(tx kv.Tx, h *head) error {

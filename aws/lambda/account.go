@@ -52,7 +52,8 @@ type AccountUsage struct {
 	FunctionCount int64
 }
 
-func (d *Door) accountSettings(_ context.Context, from rouse.Origin, _ *GetAccountSettingsInput) (*GetAccountSettingsOutput, error) {
+func (d *Door) accountSettings(_ context.Context, from rouse.Origin, _ *GetAccountSettingsInput) (
+	*GetAccountSettingsOutput, error) {
 	a := d.catalog.Account(from.Principal.Account)
 	return &GetAccountSettingsOutput{
 		AccountLimit{a.CodeTotalMax, a.UnzippedMax, a.ZippedMax, a.Concurrency, a.UnreservedConcurrency},
@@ -71,7 +72,8 @@ type PutFunctionConcurrencyInput struct {
 	ReservedConcurrentExecutions *int `wire:",required" min:"0"`
 }
 
-func (d *Door) putConcurrency(ctx context.Context, from rouse.Origin, in *PutFunctionConcurrencyInput) (*Concurrency, error) {
+func (d *Door) putConcurrency(ctx context.Context, from rouse.Origin, in *PutFunctionConcurrencyInput) (
+	*Concurrency, error) {
 	r, err := d.ref(from, in)
 	if err != nil {
 		return nil, err
@@ -100,7 +102,8 @@ func (d *Door) getConcurrency(_ context.Context, from rouse.Origin, in *GetFunct
 // DeleteFunctionConcurrencyInput of DeleteFunctionConcurrency.
 type DeleteFunctionConcurrencyInput struct{ Name }
 
-func (d *Door) deleteConcurrency(ctx context.Context, from rouse.Origin, in *DeleteFunctionConcurrencyInput) (*wire.None, error) {
+func (d *Door) deleteConcurrency(ctx context.Context, from rouse.Origin, in *DeleteFunctionConcurrencyInput) (
+	*wire.None, error) {
 	r, err := d.ref(from, in)
 	if err != nil {
 		return nil, err
@@ -116,7 +119,8 @@ type RecursionConfig struct {
 // GetFunctionRecursionConfigInput of GetFunctionRecursionConfig.
 type GetFunctionRecursionConfigInput struct{ Name }
 
-func (d *Door) getRecursion(_ context.Context, from rouse.Origin, in *GetFunctionRecursionConfigInput) (*RecursionConfig, error) {
+func (d *Door) getRecursion(_ context.Context, from rouse.Origin, in *GetFunctionRecursionConfigInput) (
+	*RecursionConfig, error) {
 	return d.recursion(from, in)
 }
 
@@ -126,7 +130,8 @@ type PutFunctionRecursionConfigInput struct {
 	RecursiveLoop string `wire:",required" enum:"Terminate|Allow"`
 }
 
-func (d *Door) putRecursion(_ context.Context, from rouse.Origin, in *PutFunctionRecursionConfigInput) (*RecursionConfig, error) {
+func (d *Door) putRecursion(_ context.Context, from rouse.Origin, in *PutFunctionRecursionConfigInput) (
+	*RecursionConfig, error) {
 	return d.recursion(from, in)
 }
 
@@ -150,7 +155,8 @@ type GetFunctionCodeSigningConfigOutput struct {
 	FunctionName string
 }
 
-func (d *Door) getSigning(_ context.Context, from rouse.Origin, in *GetFunctionCodeSigningConfigInput) (*GetFunctionCodeSigningConfigOutput, error) {
+func (d *Door) getSigning(_ context.Context, from rouse.Origin, in *GetFunctionCodeSigningConfigInput) (
+	*GetFunctionCodeSigningConfigOutput, error) {
 	r, err := d.ref(from, in)
 	if err != nil {
 		return nil, err
@@ -170,7 +176,8 @@ type GetRuntimeManagementConfigOutput struct {
 	FunctionArn     string
 }
 
-func (d *Door) getRuntimeManagement(_ context.Context, from rouse.Origin, in *GetRuntimeManagementConfigInput) (*GetRuntimeManagementConfigOutput, error) {
+func (d *Door) getRuntimeManagement(_ context.Context, from rouse.Origin, in *GetRuntimeManagementConfigInput) (
+	*GetRuntimeManagementConfigOutput, error) {
 	r, err := d.ref(from, in)
 	if err != nil {
 		return nil, err

@@ -18,7 +18,8 @@ func errorTable() wire.Errors {
 // statuses of codes that do not follow their kind.
 func statuses() map[string]int {
 	return map[string]int{
-		"CodeStorageExceededException": 400, "RecursiveInvocationException": 400, "InvalidParameterValueException": 400, "InvalidRequestContentException": 400,
+		"CodeStorageExceededException": 400, "InvalidParameterValueException": 400,
+		"InvalidRequestContentException": 400, "RecursiveInvocationException": 400,
 		"PolicyLengthExceededException": 400, "PreconditionFailedException": 412, "RequestEntityTooLargeException": 413,
 		"ResourceNotReadyException": 502, "InvalidRuntimeException": 502, "ValidationException": 400,
 		"UnsupportedMediaTypeException": 415,

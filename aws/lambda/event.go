@@ -76,7 +76,8 @@ func event(e *catalog.EventConfig) *FunctionEventInvokeConfig {
 	}
 }
 
-func (d *Door) setEvent(ctx context.Context, from rouse.Origin, in *EventInvokeConfig, keep bool) (*FunctionEventInvokeConfig, error) {
+func (d *Door) setEvent(ctx context.Context, from rouse.Origin, in *EventInvokeConfig, keep bool) (
+	*FunctionEventInvokeConfig, error) {
 	r, err := d.ref(from, in)
 	if err != nil {
 		return nil, err
@@ -88,18 +89,21 @@ func (d *Door) setEvent(ctx context.Context, from rouse.Origin, in *EventInvokeC
 	return event(e), nil
 }
 
-func (d *Door) putEvent(ctx context.Context, from rouse.Origin, in *PutFunctionEventInvokeConfigInput) (*FunctionEventInvokeConfig, error) {
+func (d *Door) putEvent(ctx context.Context, from rouse.Origin, in *PutFunctionEventInvokeConfigInput) (
+	*FunctionEventInvokeConfig, error) {
 	return d.setEvent(ctx, from, &in.EventInvokeConfig, false)
 }
 
-func (d *Door) updateEvent(ctx context.Context, from rouse.Origin, in *UpdateFunctionEventInvokeConfigInput) (*FunctionEventInvokeConfig, error) {
+func (d *Door) updateEvent(ctx context.Context, from rouse.Origin, in *UpdateFunctionEventInvokeConfigInput) (
+	*FunctionEventInvokeConfig, error) {
 	return d.setEvent(ctx, from, &in.EventInvokeConfig, true)
 }
 
 // GetFunctionEventInvokeConfigInput of GetFunctionEventInvokeConfig.
 type GetFunctionEventInvokeConfigInput struct{ Qualified }
 
-func (d *Door) getEvent(_ context.Context, from rouse.Origin, in *GetFunctionEventInvokeConfigInput) (*FunctionEventInvokeConfig, error) {
+func (d *Door) getEvent(_ context.Context, from rouse.Origin, in *GetFunctionEventInvokeConfigInput) (
+	*FunctionEventInvokeConfig, error) {
 	r, err := d.ref(from, in)
 	if err != nil {
 		return nil, err
@@ -114,7 +118,8 @@ func (d *Door) getEvent(_ context.Context, from rouse.Origin, in *GetFunctionEve
 // DeleteFunctionEventInvokeConfigInput of DeleteFunctionEventInvokeConfig.
 type DeleteFunctionEventInvokeConfigInput struct{ Qualified }
 
-func (d *Door) deleteEvent(ctx context.Context, from rouse.Origin, in *DeleteFunctionEventInvokeConfigInput) (*wire.None, error) {
+func (d *Door) deleteEvent(ctx context.Context, from rouse.Origin, in *DeleteFunctionEventInvokeConfigInput) (
+	*wire.None, error) {
 	r, err := d.ref(from, in)
 	if err != nil {
 		return nil, err
@@ -134,7 +139,8 @@ type ListFunctionEventInvokeConfigsOutput struct {
 	NextMarker                 string
 }
 
-func (d *Door) listEvents(_ context.Context, from rouse.Origin, in *ListFunctionEventInvokeConfigsInput) (*ListFunctionEventInvokeConfigsOutput, error) {
+func (d *Door) listEvents(_ context.Context, from rouse.Origin, in *ListFunctionEventInvokeConfigsInput) (
+	*ListFunctionEventInvokeConfigsOutput, error) {
 	r, err := d.ref(from, in)
 	if err != nil {
 		return nil, err

@@ -218,7 +218,8 @@ func (d *Door) needCreate(_ context.Context, from rouse.Origin, in *CreateFuncti
 	return append(needs, configurationNeeds(value(in.Role), in.Layers)...), nil
 }
 
-func (d *Door) createFunction(ctx context.Context, from rouse.Origin, in *CreateFunctionInput) (*FunctionConfiguration, error) {
+func (d *Door) createFunction(ctx context.Context, from rouse.Origin, in *CreateFunctionInput) (
+	*FunctionConfiguration, error) {
 	r, err := d.ref(from, in)
 	if err != nil {
 		return nil, err
@@ -274,7 +275,8 @@ func (d *Door) getFunction(_ context.Context, from rouse.Origin, in *GetFunction
 // GetFunctionConfigurationInput of GetFunctionConfiguration.
 type GetFunctionConfigurationInput struct{ Qualified }
 
-func (d *Door) getConfiguration(_ context.Context, from rouse.Origin, in *GetFunctionConfigurationInput) (*FunctionConfiguration, error) {
+func (d *Door) getConfiguration(_ context.Context, from rouse.Origin, in *GetFunctionConfigurationInput) (
+	*FunctionConfiguration, error) {
 	r, err := d.ref(from, in)
 	if err != nil {
 		return nil, err
@@ -296,7 +298,8 @@ type UpdateFunctionCodeInput struct {
 	RevisionId    string
 }
 
-func (d *Door) updateCode(ctx context.Context, from rouse.Origin, in *UpdateFunctionCodeInput) (*FunctionConfiguration, error) {
+func (d *Door) updateCode(ctx context.Context, from rouse.Origin, in *UpdateFunctionCodeInput) (
+	*FunctionConfiguration, error) {
 	r, err := d.ref(from, in)
 	if err != nil {
 		return nil, err
@@ -333,7 +336,8 @@ type UpdateFunctionConfigurationInput struct {
 	RevisionId string
 }
 
-func (d *Door) needUpdate(_ context.Context, from rouse.Origin, in *UpdateFunctionConfigurationInput) ([]rouse.Need, error) {
+func (d *Door) needUpdate(_ context.Context, from rouse.Origin, in *UpdateFunctionConfigurationInput) (
+	[]rouse.Need, error) {
 	r, err := d.ref(from, in)
 	if err != nil {
 		return nil, err
@@ -341,7 +345,8 @@ func (d *Door) needUpdate(_ context.Context, from rouse.Origin, in *UpdateFuncti
 	return append([]rouse.Need{d.need("lambda:UpdateFunctionConfiguration", r)}, configurationNeeds(value(in.Role), in.Layers)...), nil
 }
 
-func (d *Door) updateConfiguration(ctx context.Context, from rouse.Origin, in *UpdateFunctionConfigurationInput) (*FunctionConfiguration, error) {
+func (d *Door) updateConfiguration(ctx context.Context, from rouse.Origin, in *UpdateFunctionConfigurationInput) (
+	*FunctionConfiguration, error) {
 	r, err := d.ref(from, in)
 	if err != nil {
 		return nil, err

@@ -56,9 +56,10 @@ type LayerVersion struct {
 
 func (d *Door) layer(v *catalog.LayerVersion) *LayerVersion {
 	return &LayerVersion{
-		Content:  &LayerContent{d.link(v.CodeKey), v.CodeSHA256, v.CodeSize},
-		LayerArn: d.catalog.LayerARN(v.Account, v.Name, 0).String(), LayerVersionArn: d.catalog.LayerARN(v.Account, v.Name, v.Number).String(),
-		Description: v.Description, CreatedDate: short(v.Created), Version: v.Number, CompatibleRuntimes: v.Runtimes,
+		Content:         &LayerContent{d.link(v.CodeKey), v.CodeSHA256, v.CodeSize},
+		LayerArn:        d.catalog.LayerARN(v.Account, v.Name, 0).String(),
+		LayerVersionArn: d.catalog.LayerARN(v.Account, v.Name, v.Number).String(),
+		Description:     v.Description, CreatedDate: short(v.Created), Version: v.Number, CompatibleRuntimes: v.Runtimes,
 		LicenseInfo: v.License, CompatibleArchitectures: v.Architectures,
 	}
 }
@@ -217,7 +218,8 @@ func (d *Door) needListLayer(_ context.Context, from rouse.Origin, in *ListLayer
 	return d.layerNeed(from, "lambda:ListLayerVersions", in.LayerName, 0)
 }
 
-func (d *Door) listLayerVersions(_ context.Context, from rouse.Origin, in *ListLayerVersionsInput) (*ListLayerVersionsOutput, error) {
+func (d *Door) listLayerVersions(_ context.Context, from rouse.Origin, in *ListLayerVersionsInput) (
+	*ListLayerVersionsOutput, error) {
 	l, err := d.catalog.ParseLayer(from.Principal.Account, in.LayerName)
 	if err != nil {
 		return nil, err

@@ -112,6 +112,8 @@ type ShortPaging struct {
 func op[In, Out any, P interface {
 	*In
 	functionNamed
-}](d *Door, name, route, action string, handle func(context.Context, rouse.Origin, *In) (*Out, error), options ...wire.Option) wire.Operation {
+}](
+	d *Door, name, route, action string, handle func(context.Context, rouse.Origin, *In) (*Out, error), options ...wire.Option,
+) wire.Operation {
 	return wire.Op(name, route, onFunction[In, P](d, action), handle, options...)
 }

@@ -74,7 +74,8 @@ type completion struct {
 	LogResult    string `json:",omitempty"`
 }
 
-func (d *Door) invokeStream(ctx context.Context, from rouse.Origin, in *InvokeWithResponseStreamInput) (*InvokeWithResponseStreamOutput, error) {
+func (d *Door) invokeStream(ctx context.Context, from rouse.Origin, in *InvokeWithResponseStreamInput) (
+	*InvokeWithResponseStreamOutput, error) {
 	inv, v, err := d.invocation(from, &in.Call, typeSync)
 	if err != nil {
 		return nil, err
@@ -94,7 +95,8 @@ func (d *Door) invokeStream(ctx context.Context, from rouse.Origin, in *InvokeWi
 	}()
 	// The status can still be an error until the function's first word, or its end.
 	out := &InvokeWithResponseStreamOutput{
-		StatusCode: 200, ExecutedVersion: v.Number, RequestID: inv.ID, ContentType: eventStreamType, BodyType: "application/octet-stream",
+		StatusCode: 200, ExecutedVersion: v.Number, RequestID: inv.ID, ContentType: eventStreamType,
+		BodyType: "application/octet-stream",
 	}
 	var first []byte
 	select {

@@ -158,7 +158,8 @@ type ListFunctionUrlConfigsOutput struct {
 	NextMarker         string
 }
 
-func (d *Door) listURLs(_ context.Context, from rouse.Origin, in *ListFunctionUrlConfigsInput) (*ListFunctionUrlConfigsOutput, error) {
+func (d *Door) listURLs(_ context.Context, from rouse.Origin, in *ListFunctionUrlConfigsInput) (
+	*ListFunctionUrlConfigsOutput, error) {
 	r, err := d.ref(from, in)
 	if err != nil {
 		return nil, err

@@ -31,7 +31,8 @@ type PublishVersionInput struct {
 	RevisionId  string
 }
 
-func (d *Door) publishVersion(ctx context.Context, from rouse.Origin, in *PublishVersionInput) (*FunctionConfiguration, error) {
+func (d *Door) publishVersion(ctx context.Context, from rouse.Origin, in *PublishVersionInput) (
+	*FunctionConfiguration, error) {
 	r, err := d.ref(from, in)
 	if err != nil {
 		return nil, err
@@ -55,7 +56,8 @@ type ListVersionsByFunctionOutput struct {
 	Versions   []FunctionConfiguration
 }
 
-func (d *Door) listVersions(_ context.Context, from rouse.Origin, in *ListVersionsByFunctionInput) (*ListVersionsByFunctionOutput, error) {
+func (d *Door) listVersions(_ context.Context, from rouse.Origin, in *ListVersionsByFunctionInput) (
+	*ListVersionsByFunctionOutput, error) {
 	r, err := d.ref(from, in)
 	if err != nil {
 		return nil, err
@@ -143,8 +145,7 @@ type AliasNamed struct {
 	Name         string `wire:"Name,uri" max:"128"`
 }
 
-// function names the alias as the function's qualifier, because the needs are those of the function and the pair is not
-// always well-formed.
+// function leaves the alias out: IAM asks about the function.
 func (a *AliasNamed) function() (string, string) { return a.FunctionName, "" }
 
 // GetAliasInput of GetAlias.
