@@ -265,7 +265,7 @@ func (live *Integration) lambda(uri string, vars map[string]string) {
 		*live = *broken("%v", err)
 		return
 	}
-	live.Type, live.Function = Lambda, fn
+	live.Type, live.Function, live.ARN = Lambda, fn, fn.String()
 }
 
 func (live *Integration) httpProxy(uri, method string, vars map[string]string) {

@@ -127,6 +127,7 @@ const (
 type Integration struct {
 	Type     IntegrationType
 	Function rouse.ARN     // Lambda: with its version or alias, if any
+	ARN      string        // of Function
 	Role     string        // ARN of the role to act as; "": the function's own policy must allow the call
 	Format2  bool          // Lambda: payload format 2.0
 	Timeout  time.Duration // never 0
