@@ -19,7 +19,10 @@ import (
 	"github.com/rouse-dev/rouse/sandbox/script"
 )
 
-const tmpDefault = 512 << 20
+const (
+	tmpDefault = 512 << 20
+	inodesMin  = 16 << 10 // files of /tmp, however small it is
+)
 
 // Create makes an empty sandbox.
 func (d *Driver) Create(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox, error) {
@@ -213,12 +216,9 @@ func (b *Sandbox) initScript(s *script.Script, spec sandbox.Spec, f files) {
 		name = "sandbox"
 	}
 	s.Call("sethostname", unix.SYS_SETHOSTNAME, name, len(name))
-	options := any(0)
-	if !b.d.rootless {
-		options = "hidepid=2" // the init is root's: not to be seen
-	}
 	const sealed = unix.MS_NOSUID | unix.MS_NODEV
-	s.Call("mount /proc", unix.SYS_MOUNT, "proc", "/proc", "proc", sealed|unix.MS_NOEXEC, options)
+	s.Call("mount /proc", unix.SYS_MOUNT, "proc", "/proc", "proc", sealed|unix.MS_NOEXEC,
+		"hidepid=2") // what one may not trace one does not see: the init
 	s.Call("mount /tmp", unix.SYS_MOUNT, "tmp", "/tmp", "tmpfs", sealed, tmpOptions(b.limits.TmpBytes))
 	s.Call("mount /run", unix.SYS_MOUNT, "run", "/run", "tmpfs", sealed|unix.MS_NOEXEC, "size=64k,mode=755")
 	uid := b.uid
@@ -227,6 +227,8 @@ func (b *Sandbox) initScript(s *script.Script, spec sandbox.Spec, f files) {
 	}
 	writeFile(s, "/run/passwd", fmt.Sprintf("sbx_user1051:x:%d:%d::/tmp:/bin/sh\nroot:x:0:0::/root:/usr/sbin/nologin\n", uid, uid))
 	writeFile(s, "/run/group", fmt.Sprintf("sbx_user1051:x:%d:\nroot:x:0:\n", uid))
+	s.Call("make /run read-only", unix.SYS_MOUNT_SETATTR, unix.AT_FDCWD, "/run", 0,
+		s.Words(unix.MOUNT_ATTR_RDONLY, 0, 0, 0), 32)
 	b.shed(s)
 	var fds [2]script.Var
 	fds[0] = s.Call("pidfd_open", unix.SYS_PIDFD_OPEN, 1, unix.PIDFD_NONBLOCK).Var()
@@ -249,9 +251,9 @@ func (b *Sandbox) shed(s *script.Script) {
 	for c := range capabilities {
 		s.Call("drop a capability", unix.SYS_PRCTL, unix.PR_CAPBSET_DROP, c, 0, 0, 0).Ignore()
 	}
-	keep := uint32(0)
-	if !b.d.rootless {
-		keep = 1<<unix.CAP_SETUID | 1<<unix.CAP_SETGID
+	keep := uint32(1<<unix.CAP_SETUID | 1<<unix.CAP_SETGID)
+	if b.d.rootless { // whoever maps the root of a user namespace into another one needs this there
+		keep = 1 << unix.CAP_SETFCAP
 	}
 	setCapabilities(s, keep)
 	s.Call("not dumpable", unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
@@ -262,7 +264,9 @@ func setCapabilities(s *script.Script, low uint32) {
 	s.Call("capset", unix.SYS_CAPSET, s.Words(unix.LINUX_CAPABILITY_VERSION_3), s.Words(uint64(low)|uint64(low)<<32, 0, 0))
 }
 
-func tmpOptions(size int64) string { return fmt.Sprintf("size=%d,mode=1777", size) }
+func tmpOptions(size int64) string {
+	return fmt.Sprintf("size=%d,nr_inodes=%d,mode=1777", size, max(inodesMin, size>>12))
+}
 
 func raiseLoopback(s *script.Script) {
 	ifreq := make([]byte, 40)

@@ -3,6 +3,7 @@
 package ns_test
 
 import (
+	"io"
 	"os"
 	"os/exec"
 	"strings"
@@ -22,4 +23,23 @@ func python(t testing.TB) string {
 	}
 	t.Skip("needs a python3 below /usr")
 	return ""
+}
+
+func nil0(t testing.TB) *os.File {
+	t.Helper()
+	f, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.Close() })
+	return f
+}
+
+func readAll(t testing.TB, r io.Reader) string {
+	t.Helper()
+	b, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }

@@ -18,7 +18,7 @@
 //
 // The init stays as supervisor: it reaps, reports how the payload ended, and lends sockets of its network namespace, by
 // which Listen and Dial work. It runs as the host's root with no capability but to change its user (of a rootless node:
-// as the node's user with none at all); the payload cannot signal, trace or read it.
+// as the node's user with none that counts outside); the payload cannot signal, trace or read it.
 //
 // As root each sandbox has a uid of its own. Rootless ones share the node's uid, each payload in a user namespace of its
 // own, and have no network but loopback; memory and CPU are limited where systemd has delegated a control group. Report

@@ -1,0 +1,3 @@
+package main
+
+func foreign(func(string, func() error)) {}
