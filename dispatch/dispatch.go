@@ -141,6 +141,9 @@ func (d *Dispatcher) attempt(ctx context.Context, v *catalog.Version, inv rouse.
 	if inv.Attempt == 0 {
 		inv.Attempt = 1
 	}
+	if err := runnable(v); err != nil {
+		return rouse.Result{}, err
+	}
 	release, err := d.limits.take(v)
 	if err != nil {
 		d.record(v, inv, rouse.Result{}, err)
@@ -150,6 +153,14 @@ func (d *Dispatcher) attempt(ctx context.Context, v *catalog.Version, inv rouse.
 	res, err := d.cfg.Runner.Attempt(ctx, v, inv, out)
 	d.record(v, inv, res, err)
 	return res, err
+}
+
+// runnable refuses a function that is not in a state to run, in Lambda's words.
+func runnable(v *catalog.Version) error {
+	if v.State != catalog.Pending && v.State != catalog.Failed {
+		return nil
+	}
+	return rouse.Errorf(rouse.Conflict, "The operation cannot be performed at this time. The function is currently in the following state: %s", v.State)
 }
 
 func (d *Dispatcher) record(v *catalog.Version, inv rouse.Invocation, res rouse.Result, err error) {

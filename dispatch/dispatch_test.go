@@ -58,6 +58,9 @@ func (w *world) resolve(fn rouse.ARN) (*catalog.Version, error) {
 		return nil, rouse.Errorf(rouse.NotFound, "Function not found: %s", fn)
 	}
 	v := &catalog.Version{Account: account, Name: name, Number: catalog.Latest, ARN: fn, TimeoutSeconds: 3, MemoryMB: 128}
+	if name == "pending" {
+		v.State = catalog.Pending
+	}
 	if n, ok := w.reserved[name]; ok {
 		v.Reserved = &n
 	}
@@ -140,7 +143,7 @@ func TestInvoke(t *testing.T) {
 }
 
 func TestInvokeRefuses(t *testing.T) {
-	w := &world{functions: map[string]func(rouse.Invocation) (rouse.Result, error){"f": ok}, reserved: map[string]int{}}
+	w := &world{functions: map[string]func(rouse.Invocation) (rouse.Result, error){"f": ok, "pending": ok}, reserved: map[string]int{}}
 	deep := event("f", "1")
 	deep.From.Hops = rouse.HopsMax + 1
 	large := event("f", "1")
@@ -152,6 +155,7 @@ func TestInvokeRefuses(t *testing.T) {
 		text string
 	}{
 		{"no such function", event("g", "1"), rouse.NotFound, "Function not found: arn:aws:lambda:us-east-1:000000000000:function:g"},
+		{"not ready", event("pending", "1"), rouse.Conflict, "The function is currently in the following state: Pending"},
 		{"a loop", deep, rouse.Invalid, "Recursive invocation detected"},
 		{"a large event", large, rouse.TooLarge, "6291457 byte payload is too large for the RequestResponse invocation type (limit 6291456 bytes)"},
 	} {
