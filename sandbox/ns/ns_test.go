@@ -127,5 +127,3 @@ func asNobody(t *testing.T, tests string) {
 		t.Fatalf("as nobody: %v", err)
 	}
 }
-
-func node() {}
