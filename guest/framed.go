@@ -5,13 +5,13 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"net"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rouse-dev/rouse"
@@ -22,6 +22,7 @@ type framed struct {
 	g      *Guest
 	conn   net.Conn
 	frames *frameReader
+	fresh  atomic.Pointer[Credentials] // for the next invocation
 
 	closed  chan struct{}
 	watched sync.WaitGroup
@@ -196,12 +197,12 @@ type callMessage struct {
 	Env           map[string]string `json:"env,omitempty"` // newer credentials
 }
 
-func (w *framed) invoke(ctx context.Context, c *Call, fresh *Credentials, a *answer) (*rouse.FunctionError, State, error) {
+func (w *framed) invoke(ctx context.Context, c *Call, a *answer) (*rouse.FunctionError, State, error) {
 	stop := w.heed(ctx)
 	msg := callMessage{ID: c.ID, DeadlineMS: c.Deadline.UnixMilli(), ARN: c.ARN, Trace: c.Trace,
 		ClientContext: c.ClientContext, Identity: c.Identity}
-	if fresh != nil {
-		msg.Env = maps.Clone(fresh.environment())
+	if fresh := w.fresh.Swap(nil); fresh != nil {
+		msg.Env = fresh.environment()
 	}
 	meta, err := json.Marshal(msg)
 	if err != nil { // the client context or identity is not JSON: the doors check that
@@ -274,6 +275,8 @@ func (w *framed) answer(a *answer) (*rouse.FunctionError, State, error) {
 		}
 	}
 }
+
+func (w *framed) setCredentials(c Credentials) { w.fresh.Store(&c) }
 
 func (w *framed) close() {
 	select {

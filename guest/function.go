@@ -33,8 +33,8 @@ type Function struct {
 	Credentials Credentials
 
 	// CredentialsByURL leaves the static keys out of the environment and names an endpoint instead, from which SDKs
-	// fetch and renew them: for instances that live longer than one set of keys. Provided only; the other kinds
-	// are handed new keys before an invocation (Guest.Refresh).
+	// fetch and renew them: for instances that live longer than one set of keys. Provided and Web only; Node and Python
+	// are handed new keys with an invocation (Guest.Refresh).
 	CredentialsByURL bool
 }
 
@@ -114,12 +114,15 @@ func bootEnvironment(h Host, kind Kind, in Interpreter, settings map[string]stri
 			env["LD_LIBRARY_PATH"] += ":" + filepath.Join(filepath.Dir(dir), "lib")
 		}
 	}
-	switch kind {
+	switch in.Kind {
 	case Node:
 		env["NODE_PATH"] = strings.Join([]string{opt + "/nodejs/node" + in.major() + "/node_modules",
 			opt + "/nodejs/node_modules", run + "/node_modules", run, task}, ":")
 	case Python:
 		env["PYTHONPATH"] = run
+		if kind == Web { // the bootstrap puts a function's layers where they belong, before what comes with Python
+			env["PYTHONPATH"] = strings.Join([]string{opt + "/python/lib/python" + in.minor() + "/site-packages", opt + "/python", run}, ":")
+		}
 	}
 	maps.Copy(env, settings)
 	return env
@@ -157,7 +160,7 @@ func (fn *Function) environment(kind Kind) map[string]string {
 			env["AWS_LAMBDA_LOG_LEVEL"] = strings.ToUpper(fn.LogLevel)
 		}
 	}
-	if !fn.CredentialsByURL || kind != Provided {
+	if !fn.CredentialsByURL || kind.Interpreted() {
 		maps.Copy(env, fn.Credentials.environment())
 	}
 	return env

@@ -8,7 +8,6 @@ import (
 	"os"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/rouse-dev/rouse"
@@ -36,14 +35,14 @@ type Guest struct {
 	fn   Function
 	web  bool
 
-	refreshed atomic.Pointer[Credentials]
-	closing   sync.Once
+	closing sync.Once
 }
 
 // wire is a way to speak with a guest. invoke writes the body to a and returns the function's failure; its error is ctx's.
 type wire interface {
 	load(ctx context.Context, fn *Function, env map[string]string) error
-	invoke(ctx context.Context, c *Call, fresh *Credentials, a *answer) (*rouse.FunctionError, State, error)
+	invoke(ctx context.Context, c *Call, a *answer) (*rouse.FunctionError, State, error)
+	setCredentials(c Credentials)
 	close()
 }
 
@@ -96,7 +95,7 @@ func (g *Guest) Invoke(ctx context.Context, c Call, out rouse.Sink) (Reply, erro
 	a := &answer{sink: out, fold: g.web && !c.Stream}
 	g.out.begin(c.ID)
 	start := time.Now()
-	fe, state, err := g.wire.invoke(ctx, &c, g.refreshed.Swap(nil), a)
+	fe, state, err := g.wire.invoke(ctx, &c, a)
 	took := time.Since(start)
 	g.out.drain()
 	r := Reply{State: state, Duration: took, Streamed: a.streamed}
@@ -108,14 +107,9 @@ func (g *Guest) Invoke(ctx context.Context, c Call, out rouse.Sink) (Reply, erro
 	return r, nil
 }
 
-// Refresh hands newer credentials to the guest: Node and Python see them from the next invocation on, Provided at the
-// endpoint that Function.CredentialsByURL names. Safe for concurrent use.
-func (g *Guest) Refresh(c Credentials) {
-	g.refreshed.Store(&c)
-	if s, ok := g.wire.(*served); ok {
-		s.setCredentials(c)
-	}
-}
+// Refresh hands newer credentials to the guest: Node and Python see them from the next invocation on, Provided and Web at
+// the endpoint that Function.CredentialsByURL names. Safe for concurrent use.
+func (g *Guest) Refresh(c Credentials) { g.wire.setCredentials(c) }
 
 // Close lets go of the guest's sockets and pipes and waits until nothing of it runs on this side. A runtime that still
 // lives sees the end of its socket and exits. Safe to call more than once.

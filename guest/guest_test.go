@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"runtime"
 	"strings"
 	"sync"
@@ -417,5 +418,38 @@ func BenchmarkInvoke(b *testing.B) {
 			}
 			runtime.KeepAlive(g)
 		})
+	}
+}
+
+// TestWebProgram: a program that listens on $PORT sees its layers, and fetches its keys as SDKs do.
+func TestWebProgram(t *testing.T) {
+	const server = `
+import http.server, json, os, stock, urllib.request
+class H(http.server.BaseHTTPRequestHandler):
+    def log_message(self, *args): pass
+    def do_GET(self):
+        q = urllib.request.Request(os.environ["AWS_CONTAINER_CREDENTIALS_FULL_URI"])
+        q.add_header("Authorization", os.environ["AWS_CONTAINER_AUTHORIZATION_TOKEN"])
+        key = json.load(urllib.request.urlopen(q))["AccessKeyId"]
+        self.send_response(200); self.end_headers()
+        self.wfile.write(("%s %d %s" % (key, stock.N, os.environ.get("AWS_ACCESS_KEY_ID"))).encode())
+http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), H).serve_forever()
+`
+	p := place(t, map[string]string{"server.py": server, "/opt/python/stock.py": "N = 7"})
+	cfg := guest.Config{Kind: guest.Web, Interpreter: interpreter(t, guest.Python)}
+	l := start(t, p, cfg, guest.Function{Handler: "web:server.py", Runtime: "python3.11", CredentialsByURL: true,
+		Credentials: guest.Credentials{AccessKeyID: "ONE"}})
+	const event = `{"version":"2.0","rawPath":"/","requestContext":{"http":{"method":"GET"}}}`
+	answer := func(body string) string {
+		return `{"statusCode":200,"headers":{"Server":"*"},"body":"` + body + `","isBase64Encoded":false}`
+	}
+	for _, key := range []string{"ONE", "TWO"} {
+		var out rouse.Buffer
+		r, err := l.Invoke(context.Background(), guest.Call{ID: callID, Event: []byte(event)}, &out)
+		got := regexp.MustCompile(`"Server":"[^"]*"`).ReplaceAllString(out.String(), `"Server":"*"`)
+		if want := answer(key + " 7 None"); err != nil || r.Error != nil || got != want {
+			t.Errorf("got %s, %+v, %v, want %s\n%s", got, r.Error, err, want, l.text())
+		}
+		l.Refresh(guest.Credentials{AccessKeyID: "TWO"})
 	}
 }

@@ -11,7 +11,7 @@ type Host interface {
 	// Exec starts argv with exactly env, in dir; files become its descriptors 0, 1, 2, … and stay the caller's to close.
 	Exec(argv, env []string, dir string, files []*os.File) error
 
-	// Listen opens a TCP listener that only the guest can reach, on port if the host can choose it, and returns the
+	// Listen opens a TCP listener that only the guest can reach, on port if that is possible and not 0, and returns the
 	// address that the guest has to dial.
 	Listen(port int) (net.Listener, string, error)
 
@@ -23,12 +23,6 @@ type Host interface {
 
 	// Path is where a mount target such as /var/task is seen from inside.
 	Path(target string) string
-}
-
-// portChooser is a Host in which a fixed port may be taken, because it shares the network with others. It names the port
-// that a web program shall listen on. Hosts without it get webPort.
-type portChooser interface {
-	FreePort() (int, error)
 }
 
 // Mount targets, as Lambda has them.

@@ -24,3 +24,10 @@ func (i Interpreter) major() string {
 	m, _, _ := strings.Cut(i.Version, ".")
 	return m
 }
+
+// minor is the first two numbers of a Python version.
+func (i Interpreter) minor() string {
+	major, rest, _ := strings.Cut(i.Version, ".")
+	minor, _, _ := strings.Cut(rest, ".")
+	return major + "." + minor
+}

@@ -16,7 +16,6 @@ import (
 )
 
 const (
-	webPort     = 8080             // where a web program listens, if the host has its ports to itself
 	knockFirst  = time.Millisecond // between the first two tries to reach it
 	knockLast   = 20 * time.Millisecond
 	webHeadMax  = 64 << 10 // bytes of an answer's head
@@ -27,12 +26,13 @@ const (
 // proxied is the wire to a program that listens on $PORT.
 type proxied struct {
 	g         *Guest
+	keys      *served // its credentials endpoint only
 	port      int
 	transport *http.Transport
 }
 
 func newProxied(g *Guest) *proxied {
-	p := &proxied{g: g, port: webPort}
+	p := &proxied{g: g, keys: newServed(g)}
 	p.transport = &http.Transport{
 		DialContext:            func(ctx context.Context, _, _ string) (net.Conn, error) { return g.host.Dial(ctx, p.port) },
 		DisableCompression:     true,
@@ -43,12 +43,14 @@ func newProxied(g *Guest) *proxied {
 }
 
 func (p *proxied) load(ctx context.Context, fn *Function, env map[string]string) error {
-	if c, ok := p.g.host.(portChooser); ok {
-		port, err := c.FreePort()
-		if err != nil {
-			return fmt.Errorf("choose a port: %w", err)
+	var err error
+	if p.port, err = freePort(p.g.host); err != nil {
+		return fmt.Errorf("choose a port: %w", err)
+	}
+	if fn.CredentialsByURL {
+		if err := p.keys.listen(fn, env); err != nil {
+			return err
 		}
-		p.port = port
 	}
 	env["PORT"] = strconv.Itoa(p.port)
 	program := strings.TrimPrefix(fn.Handler, webPrefix)
@@ -71,6 +73,20 @@ func (p *proxied) load(ctx context.Context, fn *Function, env map[string]string)
 	return p.knock(ctx)
 }
 
+// freePort is a port that nobody listens on inside: a fixed one may be taken where a host shares its network with others.
+func freePort(h Host) (int, error) {
+	ln, addr, err := h.Listen(0)
+	if err != nil {
+		return 0, err
+	}
+	defer ln.Close()
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(port)
+}
+
 // knock waits until the program listens.
 func (p *proxied) knock(ctx context.Context) error {
 	t := time.NewTimer(knockFirst)
@@ -91,7 +107,7 @@ func (p *proxied) knock(ctx context.Context) error {
 	}
 }
 
-func (p *proxied) invoke(ctx context.Context, c *Call, _ *Credentials, a *answer) (*rouse.FunctionError, State, error) {
+func (p *proxied) invoke(ctx context.Context, c *Call, a *answer) (*rouse.FunctionError, State, error) {
 	q, err := webRequest(c)
 	if err != nil {
 		return rouse.Unhandled("Runtime.InvalidEvent", err.Error()), Alive, nil
@@ -232,4 +248,9 @@ func escapeQuery(s string) string {
 	return b.String()
 }
 
-func (p *proxied) close() { p.transport.CloseIdleConnections() }
+func (p *proxied) setCredentials(c Credentials) { p.keys.setCredentials(c) }
+
+func (p *proxied) close() {
+	p.transport.CloseIdleConnections()
+	p.keys.close()
+}

@@ -72,7 +72,7 @@ def handler(event, context):
 			"node": {`{"timestamp":"TIME","level":"INFO","requestId":"ID","message":"a 1"}`,
 				`{"timestamp":"TIME","level":"INFO","requestId":"ID","message":{"k":1}}`,
 				`{"timestamp":"TIME","level":"ERROR","requestId":"ID","message":{"errorType":"TypeError","errorMessage":"t","stackTrace":[…]}}`},
-			"python": {`{"timestamp": "…Z", "level": "INFO", "message": "a 1", "logger": "root", "requestId": "ID", "k": 1}`},
+			"python": {`{"timestamp": "TIME", "level": "INFO", "message": "a 1", "logger": "root", "requestId": "ID", "k": 1}`},
 		}}},
 	},
 }

@@ -87,16 +87,6 @@ func (p *Process) Dial(ctx context.Context, port int) (net.Conn, error) {
 	return d.DialContext(ctx, "tcp", "127.0.0.1:"+strconv.Itoa(port))
 }
 
-// FreePort names a port that nobody listens on.
-func (p *Process) FreePort() (int, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer ln.Close()
-	return ln.Addr().(*net.TCPAddr).Port, nil
-}
-
 // Done implements guest.Host.
 func (p *Process) Done() <-chan struct{} { return p.done }
 

@@ -32,7 +32,7 @@ type Config struct {
 	Runtime string
 }
 
-// Run holds the whole table against every kind of guest.
+// Run holds the whole table against every kind of guest. Its cases are parallel: they are done when t is.
 func Run(t *testing.T, cfg Config) {
 	if cfg.Runtime == "" {
 		cfg.Runtime = t.TempDir()
@@ -41,9 +41,10 @@ func Run(t *testing.T, cfg Config) {
 			t.Fatalf("Install: %v", err)
 		}
 	}
-	s := &suite{cfg: cfg}
+	s := &suite{cfg: cfg, dir: t.TempDir()}
 	for _, c := range slices.Concat(cases, initCases, failureCases, logCases, languageCases, streamCases, webCases) {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			for _, l := range languages {
 				if c.source(l) == "" {
 					continue
@@ -82,6 +83,7 @@ var languages = []language{
 type suite struct {
 	cfg Config
 
+	dir    string // for what all cases share
 	once   sync.Once
 	binary string // of testdata/functions
 	err    error
@@ -90,12 +92,7 @@ type suite struct {
 // function builds the program of the Runtime API's cases, once.
 func (s *suite) function(t testing.TB) string {
 	s.once.Do(func() {
-		dir, err := os.MkdirTemp("", "guesttest-")
-		if err != nil {
-			s.err = err
-			return
-		}
-		s.binary = filepath.Join(dir, "bootstrap")
+		s.binary = filepath.Join(s.dir, "bootstrap")
 		cmd := exec.Command("go", "build", "-o", s.binary, "github.com/rouse-dev/rouse/guest/guesttest/testdata/functions")
 		cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
@@ -207,11 +204,9 @@ func (s *suite) boot(t *testing.T, c testCase, l language) *running {
 		write(t, filepath.Join(task, name), text, 0o644)
 	}
 	if l.kind == guest.Provided {
-		b, err := os.ReadFile(s.function(t))
-		if err != nil {
+		if err := os.Link(s.function(t), filepath.Join(task, "bootstrap")); err != nil {
 			t.Fatal(err)
 		}
-		write(t, filepath.Join(task, "bootstrap"), string(b), 0o755)
 	} else if f := c.file[l.base()]; f != "" {
 		write(t, filepath.Join(task, f), c.source(l), 0o644)
 	} else {

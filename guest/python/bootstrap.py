@@ -74,6 +74,10 @@ class Handler(logging.Handler):
             self.handleError(record)
 
 
+def timestamp(seconds):
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + ".%03dZ" % (seconds % 1 * 1000)
+
+
 class JSONFormatter(logging.Formatter):
     OWN = frozenset(
         "name msg args levelname levelno pathname filename module exc_info exc_text stack_info lineno funcName created "
@@ -83,7 +87,7 @@ class JSONFormatter(logging.Formatter):
     def format(self, record):
         exc = record.exc_info if record.exc_info and record.exc_info[0] else None
         out = {
-            "timestamp": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + "Z",
+            "timestamp": timestamp(record.created),
             "level": logging.getLevelName(frame_level(record)),
             "message": record.getMessage(),
             "logger": record.name,
@@ -140,8 +144,7 @@ def error_of(exc, request_id):
 
 def log_error(error):
     if json_logs():
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime()) + "Z"
-        log_frame(encode({"timestamp": stamp, "level": "ERROR", **error}), logging.ERROR)
+        log_frame(encode({"timestamp": timestamp(time.time()), "level": "ERROR", **error}), logging.ERROR)
         return
     lines = ["[ERROR] %s: %s" % (error["errorType"], error["errorMessage"]), "Traceback (most recent call last):"]
     for entry in error["stackTrace"]:
