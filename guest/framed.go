@@ -154,7 +154,8 @@ func (w *framed) load(ctx context.Context, fn *Function, env map[string]string) 
 		delete(env, k) // it was there from the start, and the runtime may have changed it since
 	}
 	h := w.g.host
-	msg, err := json.Marshal(initMessage{Env: env, Handler: fn.Handler, TaskRoot: h.Path(taskRoot), LayerDir: h.Path(layerRoot)})
+	msg, err := json.Marshal(initMessage{Env: env, Handler: fn.Handler, TaskRoot: h.Path(taskRoot),
+		LayerDir: h.Path(layerRoot)})
 	if err != nil {
 		return fmt.Errorf("encode init: %w", err)
 	}

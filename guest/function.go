@@ -121,7 +121,8 @@ func bootEnvironment(h Host, kind Kind, in Interpreter, settings map[string]stri
 	case Python:
 		env["PYTHONPATH"] = run
 		if kind == Web { // the bootstrap puts a function's layers where they belong, before what comes with Python
-			env["PYTHONPATH"] = strings.Join([]string{opt + "/python/lib/python" + in.minor() + "/site-packages", opt + "/python", run}, ":")
+			env["PYTHONPATH"] = strings.Join([]string{
+				opt + "/python/lib/python" + in.minor() + "/site-packages", opt + "/python", run}, ":")
 		}
 	}
 	maps.Copy(env, settings)

@@ -68,7 +68,8 @@ func readRequest(r *bufio.Reader) (*request, error) {
 		return nil, err
 	}
 	first := strings.Split(string(line), " ")
-	if cut || len(first) != 3 || first[0] == "" || !strings.HasPrefix(first[1], "/") || !strings.HasPrefix(first[2], "HTTP/1.") {
+	if cut || len(first) != 3 || first[0] == "" || !strings.HasPrefix(first[1], "/") ||
+		!strings.HasPrefix(first[2], "HTTP/1.") {
 		return nil, fmt.Errorf("%w: request line", errHTTP)
 	}
 	q := &request{method: first[0], close: first[2] == "HTTP/1.0"}

@@ -129,7 +129,8 @@ func (p *proxied) invoke(ctx context.Context, c *Call, a *answer) (*rouse.Functi
 	case <-p.g.host.Done():
 		return exitError(c.ID, p.g.cfg.Exited()), Exited, nil
 	case <-t.C:
-		return rouse.Unhandled("Runtime.InvalidResponse", "RequestId: "+c.ID+" Error: the program did not answer: "+err.Error()), Alive, nil
+		return rouse.Unhandled("Runtime.InvalidResponse",
+			"RequestId: "+c.ID+" Error: the program did not answer: "+err.Error()), Alive, nil
 	}
 }
 

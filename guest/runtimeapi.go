@@ -247,7 +247,8 @@ func (s *served) serveOutcome(x *exchange, q *request, id string, isError bool) 
 		fe = q.trailerError()
 	}
 	if err != nil {
-		d.finish(rouse.Unhandled("Runtime.TruncatedResponse", "RequestId: "+id+" Error: the response ended before it was whole"), Broken)
+		d.finish(rouse.Unhandled("Runtime.TruncatedResponse",
+			"RequestId: "+id+" Error: the response ended before it was whole"), Broken)
 		return err
 	}
 	var large bool

@@ -30,7 +30,8 @@ var (
 
 // nodeABI is what Node.js calls NODE_MODULE_VERSION, by major version.
 func nodeABI(major int) string {
-	abis := map[int]string{16: "93", 17: "102", 18: "108", 19: "111", 20: "115", 21: "120", 22: "127", 23: "131", 24: "137", 25: "141"}
+	abis := map[int]string{16: "93", 17: "102", 18: "108", 19: "111", 20: "115", 21: "120", 22: "127", 23: "131",
+		24: "137", 25: "141"}
 	return abis[major]
 }
 
