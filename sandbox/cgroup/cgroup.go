@@ -87,7 +87,7 @@ func Open(c Config) (*Tree, error) {
 			continue
 		}
 		dir := filepath.Join(mount, base, c.Owner)
-		if err := os.MkdirAll(dir, 0o755); err != nil {
+		if err := makeOwn(dir); err != nil {
 			t.miss(name, err.Error())
 			continue
 		}
@@ -99,6 +99,16 @@ func Open(c Config) (*Tree, error) {
 		return nil, fmt.Errorf("no control group can be made: %v", t.reasons)
 	}
 	return t, nil
+}
+
+// makeOwn makes a node's folder and the one of all nodes, in a hierarchy that must be there.
+func makeOwn(dir string) error {
+	for _, d := range []string{filepath.Dir(dir), dir} {
+		if err := os.Mkdir(d, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 func (t *Tree) miss(name, why string) {

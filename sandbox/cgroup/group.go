@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -222,6 +221,13 @@ func (g *Group) Freeze() error { return g.freezer("FROZEN", "1") }
 // Thaw lets them go on.
 func (g *Group) Thaw() error { return g.freezer("THAWED", "0") }
 
+// Release lets frozen processes go that have been killed: those of the v1 freezer do not die before. It does not wait.
+func (g *Group) Release() {
+	if dir := g.t.v1["freezer"]; dir != "" && g.t.v2 == "" {
+		_ = write(filepath.Join(dir, g.id, "freezer.state"), "THAWED") // gone with the last of them
+	}
+}
+
 const freezeWait = 500 * time.Millisecond
 
 func (g *Group) freezer(v1, v2 string) error {
@@ -368,51 +374,4 @@ func rmdir(dir string) error {
 		}
 		time.Sleep(wait)
 	}
-}
-
-// Sweep ends the processes and removes the groups of owners that are gone, and returns their names.
-func (t *Tree) Sweep() (gone []string, err error) {
-	var errs []error
-	for _, parent := range t.parents {
-		owners, err := os.ReadDir(parent)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		for _, o := range owners {
-			if !o.IsDir() || o.Name() == t.owner || !strings.Contains(o.Name(), "-") || Alive(o.Name()) {
-				continue
-			}
-			gone = append(gone, o.Name())
-			errs = append(errs, sweep(filepath.Join(parent, o.Name())))
-		}
-	}
-	return gone, errors.Join(errs...)
-}
-
-func sweep(dir string) error {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if e.IsDir() {
-			if err := sweep(filepath.Join(dir, e.Name())); err != nil {
-				return err
-			}
-		}
-	}
-	for _, thaw := range [][2]string{{"freezer.state", "THAWED"}, {"cgroup.freeze", "0"}} {
-		_ = write(filepath.Join(dir, thaw[0]), thaw[1]) // only one of them exists
-	}
-	procs, err := read(filepath.Join(dir, "cgroup.procs"))
-	if err != nil {
-		return err
-	}
-	for _, p := range strings.Fields(procs) {
-		if pid, _ := strconv.Atoi(p); pid > 1 {
-			_ = unix.Kill(pid, unix.SIGKILL)
-		}
-	}
-	return rmdir(dir)
 }

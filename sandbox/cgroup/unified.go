@@ -38,7 +38,7 @@ func (t *Tree) openUnified(mount, self string) {
 		}
 	}
 	dir := filepath.Join(home, base, t.owner)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := makeOwn(dir); err != nil {
 		t.missAll(err)
 		return
 	}

@@ -295,6 +295,9 @@ func (b *Sandbox) signal() {
 	if err == nil {
 		_ = raw.Control(func(fd uintptr) { _ = unix.PidfdSendSignal(int(fd), unix.SIGKILL, nil, 0) })
 	}
+	if b.group != nil {
+		b.group.Release()
+	}
 }
 
 // end begins the end.

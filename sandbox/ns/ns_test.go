@@ -7,10 +7,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/rouse-dev/rouse/sandbox"
+	"github.com/rouse-dev/rouse/sandbox/cgroup"
 	"github.com/rouse-dev/rouse/sandbox/ns"
 	"github.com/rouse-dev/rouse/sandbox/sandboxtest"
 )
@@ -56,6 +58,35 @@ func needRoot(t testing.TB) {
 func TestRoot(t *testing.T) {
 	needRoot(t)
 	sandboxtest.Run(t, func(t *testing.T) sandbox.Driver { return open(t, ns.Config{}) })
+}
+
+// TestRootV1 is the same on control groups of the first version alone, where this machine has those.
+func TestRootV1(t *testing.T) {
+	needRoot(t)
+	name := filepath.Join(t.TempDir(), "mountinfo")
+	all, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var v1 strings.Builder
+	for line := range strings.Lines(string(all)) {
+		if !strings.Contains(line, " - cgroup2 ") {
+			v1.WriteString(line)
+		}
+	}
+	if !strings.Contains(v1.String(), " - cgroup ") {
+		t.Skip("no control groups of the first version here")
+	}
+	if err := os.WriteFile(name, []byte(v1.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	sandboxtest.Run(t, func(t *testing.T) sandbox.Driver {
+		d := open(t, ns.Config{Cgroups: cgroup.Config{MountInfo: name}})
+		if !d.Report().Limited() {
+			t.Errorf("report: got %+v, want limits", d.Report())
+		}
+		return d
+	})
 }
 
 // TestRootless is what an ordinary user has. Root runs it again as nobody.
