@@ -57,9 +57,9 @@ func (in *instance) run(ctx context.Context, inv rouse.Invocation, out rouse.Sin
 	reply, err := in.guest.Invoke(ctx, guest.Call{ID: inv.ID, Event: inv.Event, Deadline: deadline, ARN: inv.Function.String(),
 		Trace: traceOf(inv), ClientContext: inv.ClientContext, Stream: inv.Stream}, out)
 	t.Run = time.Since(started)
-	healthy = err == nil && reply.State == guest.Alive
+	healthy = err == nil && reply.State == guest.Alive && !(in.keepsKeys && in.expiring())
 	res.Error = reply.Error
-	if !healthy || in.worthAsking() {
+	if !healthy || in.worthAsking() { // memory is read while there is something to read
 		in.measure()
 	}
 	status := ""

@@ -28,6 +28,8 @@ type instance struct {
 	release  func()
 	renew    func(context.Context) (guest.Credentials, error)
 	expires  time.Time // of the keys it has
+	// keepsKeys is set when its process cannot be given newer keys: it goes before the ones it has expire.
+	keepsKeys bool
 
 	peak     int64 // bytes, highest seen
 	oom      bool
@@ -85,9 +87,14 @@ func (in *instance) thaw() error {
 	return in.box.Thaw()
 }
 
+// expiring reports whether the keys run out soon.
+func (in *instance) expiring() bool {
+	return !in.expires.IsZero() && time.Until(in.expires) < credentialsRenewal
+}
+
 // refresh hands newer keys to an instance whose keys run out soon. It keeps the old ones when there are none.
 func (in *instance) refresh(ctx context.Context) {
-	if in.expires.IsZero() || time.Until(in.expires) > credentialsRenewal {
+	if in.keepsKeys || !in.expiring() {
 		return
 	}
 	if c, err := in.renew(ctx); err == nil {

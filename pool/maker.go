@@ -111,7 +111,7 @@ func (m *Maker) tryMake(ctx context.Context, v *catalog.Version, timeout time.Du
 	if err != nil {
 		return nil, st, fmt.Errorf("unpack code: %w", err)
 	}
-	in = &instance{release: code.Release, renew: m.renew(v)}
+	in = &instance{release: code.Release, renew: m.renew(v), keepsKeys: !rt.Kind.Interpreted()}
 	defer func() {
 		st.overhead = max(0, time.Since(began)-st.sandbox-st.mount-st.runtime-st.init)
 		if err != nil {
@@ -200,8 +200,8 @@ func (m *Maker) function(ctx context.Context, in *instance, v *catalog.Version, 
 	}
 	return guest.Function{Name: v.Name, Version: v.Number, ARN: arn.String(), Handler: v.Handler, Runtime: v.Runtime,
 		MemoryMB: v.MemoryMB, Timeout: time.Duration(v.TimeoutSeconds) * time.Second, Account: v.Account, Region: m.Region,
-		LogGroup: v.LogGroup, LogStream: stream, LogFormat: v.LogFormat, Endpoint: "http://" + in.address,
-		TaskPath: code.Task, LayerPath: code.Layers, Environment: v.Environment, Credentials: creds, CredentialsByURL: true}, nil
+		LogGroup: v.LogGroup, LogStream: stream, LogFormat: v.LogFormat, LogLevel: v.LogLevel, Endpoint: "http://" + in.address,
+		TaskPath: code.Task, LayerPath: code.Layers, Environment: v.Environment, Credentials: creds}, nil
 }
 
 // renew returns what fetches newer keys for an instance of v.
