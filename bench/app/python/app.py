@@ -1,0 +1,2 @@
+def handler(event, context):
+    return {"path": event["rawPath"], "sum": sum([1, 2, 3])}
