@@ -187,6 +187,14 @@ func (i *Identity) Bootstrap(ctx context.Context) (key NewAccessKey, created boo
 // Account is the account that Bootstrap made.
 func (i *Identity) Account() string { return i.cfg.Account }
 
+// Since is when an account was made; zero for an unknown one.
+func (i *Identity) Since(account string) time.Time {
+	if a := i.current.Load().accounts[account]; a != nil {
+		return a.Created
+	}
+	return time.Time{}
+}
+
 // failed turns an error of the store into one that a client can act on; errors that have a kind pass.
 func failed(err error) error {
 	switch {
