@@ -8,7 +8,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -320,5 +322,28 @@ func TestELF(t *testing.T) {
 	}
 	if size := f.Progs[0].Filesz - 64 - 3*56; size > 512 {
 		t.Errorf("the code has %d bytes, want at most 512", size)
+	}
+}
+
+// TestForeignArchitecture runs all of this on arm64, or amd64, where an emulator is installed (Debian: qemu-user).
+func TestForeignArchitecture(t *testing.T) {
+	arch, emulator := "arm64", "qemu-aarch64"
+	if runtime.GOARCH == "arm64" {
+		arch, emulator = "amd64", "qemu-x86_64"
+	}
+	runner, err := exec.LookPath(emulator)
+	if err != nil || os.Getenv("ROUSE_TEST_RUNNER") != "" {
+		t.Skip("needs " + emulator)
+	}
+	name := filepath.Join(t.TempDir(), "script.test")
+	build := exec.Command("go", "test", "-c", "-o", name, ".")
+	build.Env = append(os.Environ(), "GOARCH="+arch, "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build for %s: %v\n%s", arch, err, out)
+	}
+	cmd := exec.Command(runner, name)
+	cmd.Env = append(os.Environ(), "ROUSE_TEST_RUNNER="+runner)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("on %s: %v\n%s", arch, err, out)
 	}
 }
