@@ -107,6 +107,9 @@ func Open(ctx context.Context, cfg Config) (*APIs, error) {
 // Snapshot is what is served now. Read it once per request.
 func (c *core) Snapshot() *Snapshot { return c.current.Load() }
 
+// Region is the region of the node, as in the APIs' ARNs.
+func (c *core) Region() string { return c.region }
+
 // Run follows the changes that other nodes make until ctx is done.
 func (c *core) Run(ctx context.Context) error {
 	hint, stop := c.store.Wake(c.topic())

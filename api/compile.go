@@ -200,10 +200,7 @@ func (ds *httpDesign) routes(vars map[string]string) []*Route {
 }
 
 func (in *HTTPIntegration) compile(vars map[string]string) *Integration {
-	live := &Integration{Format2: in.PayloadFormatVersion == "2.0", Timeout: time.Duration(in.TimeoutInMillis) * time.Millisecond}
-	if in.CredentialsARN != "" {
-		live.Role = substitute(in.CredentialsARN, vars)
-	}
+	live := &Integration{Role: in.CredentialsARN, Format2: in.PayloadFormatVersion == "2.0", Timeout: time.Duration(in.TimeoutInMillis) * time.Millisecond}
 	switch in.IntegrationType {
 	case "AWS_PROXY":
 		live.lambda(in.IntegrationURI, vars)
@@ -233,10 +230,7 @@ func (ds *restDesign) routes(vars map[string]string) []*Route {
 }
 
 func (in *RESTIntegration) compile(vars map[string]string) *Integration {
-	live := &Integration{Timeout: time.Duration(in.TimeoutInMillis) * time.Millisecond}
-	if in.Credentials != "" {
-		live.Role = substitute(in.Credentials, vars)
-	}
+	live := &Integration{Role: in.Credentials, Timeout: time.Duration(in.TimeoutInMillis) * time.Millisecond}
 	switch in.Type {
 	case "AWS_PROXY":
 		if in.HTTPMethod != "POST" {

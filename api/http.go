@@ -13,45 +13,45 @@ import (
 
 // HTTPAPI is an HTTP API as its owner sees it.
 type HTTPAPI struct {
-	APIID                     string            `wire:"apiId"`
-	APIEndpoint               string            `wire:"apiEndpoint"`
-	Name                      string            `wire:"name"`
-	Description               string            `wire:"description"`
-	Version                   string            `wire:"version"`
-	ProtocolType              string            `wire:"protocolType"`
-	RouteSelectionExpression  string            `wire:"routeSelectionExpression"`
-	APIKeySelectionExpression string            `wire:"apiKeySelectionExpression"`
-	CORS                      *CORS             `wire:"corsConfiguration"`
-	DisableEndpoint           bool              `wire:"disableExecuteApiEndpoint"`
-	IPAddressType             string            `wire:"ipAddressType"`
-	CreatedDate               time.Time         `wire:"createdDate,iso8601"`
-	Tags                      map[string]string `wire:"tags"`
+	APIID                     string            `wire:"apiId" name:"ApiId"`
+	APIEndpoint               string            `wire:"apiEndpoint" name:"ApiEndpoint"`
+	Name                      string            `wire:"name" name:"Name"`
+	Description               string            `wire:"description" name:"Description"`
+	Version                   string            `wire:"version" name:"Version"`
+	ProtocolType              string            `wire:"protocolType" name:"ProtocolType"`
+	RouteSelectionExpression  string            `wire:"routeSelectionExpression" name:"RouteSelectionExpression"`
+	APIKeySelectionExpression string            `wire:"apiKeySelectionExpression" name:"ApiKeySelectionExpression"`
+	CORS                      *CORS             `wire:"corsConfiguration" name:"CorsConfiguration"`
+	DisableEndpoint           bool              `wire:"disableExecuteApiEndpoint" name:"DisableExecuteApiEndpoint"`
+	IPAddressType             string            `wire:"ipAddressType" name:"IpAddressType"`
+	CreatedDate               time.Time         `wire:"createdDate,iso8601" name:"CreatedDate"`
+	Tags                      map[string]string `wire:"tags" name:"Tags"`
 }
 
 // CORS is the configuration by which the gateway itself answers for cross-origin requests.
 type CORS struct {
-	AllowCredentials *bool    `wire:"allowCredentials"`
-	AllowHeaders     []string `wire:"allowHeaders"`
-	AllowMethods     []string `wire:"allowMethods"`
-	AllowOrigins     []string `wire:"allowOrigins"`
-	ExposeHeaders    []string `wire:"exposeHeaders"`
-	MaxAge           *int     `wire:"maxAge"` // seconds
+	AllowCredentials *bool    `wire:"allowCredentials" name:"AllowCredentials"`
+	AllowHeaders     []string `wire:"allowHeaders" name:"AllowHeaders"`
+	AllowMethods     []string `wire:"allowMethods" name:"AllowMethods"`
+	AllowOrigins     []string `wire:"allowOrigins" name:"AllowOrigins"`
+	ExposeHeaders    []string `wire:"exposeHeaders" name:"ExposeHeaders"`
+	MaxAge           *int     `wire:"maxAge" name:"MaxAge"` // seconds
 }
 
 // HTTPAPIInput is what CreateApi and UpdateApi say; nil members are left as they are.
 type HTTPAPIInput struct {
-	Name                      *string `wire:"name"`
-	Description               *string `wire:"description"`
-	Version                   *string `wire:"version"`
-	RouteSelectionExpression  *string `wire:"routeSelectionExpression"`
-	APIKeySelectionExpression *string `wire:"apiKeySelectionExpression"`
-	CORS                      *CORS   `wire:"corsConfiguration"`
-	DisableEndpoint           *bool   `wire:"disableExecuteApiEndpoint"`
-	IPAddressType             *string `wire:"ipAddressType" enum:"ipv4|dualstack"`
+	Name                      *string `wire:"name" name:"Name"`
+	Description               *string `wire:"description" name:"Description"`
+	Version                   *string `wire:"version" name:"Version"`
+	RouteSelectionExpression  *string `wire:"routeSelectionExpression" name:"RouteSelectionExpression"`
+	APIKeySelectionExpression *string `wire:"apiKeySelectionExpression" name:"ApiKeySelectionExpression"`
+	CORS                      *CORS   `wire:"corsConfiguration" name:"CorsConfiguration"`
+	DisableEndpoint           *bool   `wire:"disableExecuteApiEndpoint" name:"DisableExecuteApiEndpoint"`
+	IPAddressType             *string `wire:"ipAddressType" name:"IpAddressType" enum:"ipv4|dualstack"`
 	// Quick create: an integration with Target, a route (RouteKey, by default $default) and the stage $default.
-	Target         *string `wire:"target"`
-	RouteKey       *string `wire:"routeKey"`
-	CredentialsARN *string `wire:"credentialsArn"`
+	Target         *string `wire:"target" name:"Target"`
+	RouteKey       *string `wire:"routeKey" name:"RouteKey"`
+	CredentialsARN *string `wire:"credentialsArn" name:"CredentialsArn"`
 }
 
 type httpDocument struct {
@@ -167,7 +167,7 @@ func (a *HTTPAPI) apply(in HTTPAPIInput) error {
 	if in.Version != nil {
 		a.Version = *in.Version
 	}
-	if in.RouteSelectionExpression != nil && *in.RouteSelectionExpression != httpSelection {
+	if e := in.RouteSelectionExpression; e != nil && *e != httpSelection && *e != "$request.method $request.path" {
 		return bad("Invalid routeSelectionExpression for HTTP APIs: it must be %s", httpSelection)
 	}
 	if in.APIKeySelectionExpression != nil && *in.APIKeySelectionExpression != a.APIKeySelectionExpression {
@@ -250,7 +250,7 @@ func (e *edit) quickCreate(in HTTPAPIInput) error {
 		return err
 	}
 	key := DefaultStage
-	if in.RouteKey != nil {
+	if in.RouteKey != nil && *in.RouteKey != "" {
 		key = *in.RouteKey
 	}
 	target := "integrations/" + integration.IntegrationID

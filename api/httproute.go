@@ -12,47 +12,47 @@ import (
 
 // HTTPRoute is a route of an HTTP API.
 type HTTPRoute struct {
-	RouteID           string `wire:"routeId"`
-	RouteKey          string `wire:"routeKey"` // "GET /pets/{id}", "$default"
-	Target            string `wire:"target"`   // "integrations/ID"
-	OperationName     string `wire:"operationName"`
-	AuthorizationType string `wire:"authorizationType"`
-	APIKeyRequired    bool   `wire:"apiKeyRequired"`
-	Managed           bool   `wire:"apiGatewayManaged,omitempty"` // made by quick create
+	RouteID           string `wire:"routeId" name:"RouteId"`
+	RouteKey          string `wire:"routeKey" name:"RouteKey"` // "GET /pets/{id}", "$default"
+	Target            string `wire:"target" name:"Target"`     // "integrations/ID"
+	OperationName     string `wire:"operationName" name:"OperationName"`
+	AuthorizationType string `wire:"authorizationType" name:"AuthorizationType"`
+	APIKeyRequired    bool   `wire:"apiKeyRequired" name:"ApiKeyRequired"`
+	Managed           bool   `wire:"apiGatewayManaged,omitempty" name:"ApiGatewayManaged"` // made by quick create
 }
 
 // HTTPRouteInput is what CreateRoute and UpdateRoute say; nil members are left as they are.
 type HTTPRouteInput struct {
-	RouteKey          *string `wire:"routeKey"`
-	Target            *string `wire:"target"`
-	OperationName     *string `wire:"operationName" max:"64"`
-	AuthorizationType *string `wire:"authorizationType" enum:"NONE|AWS_IAM|CUSTOM|JWT"`
+	RouteKey          *string `wire:"routeKey" name:"RouteKey"`
+	Target            *string `wire:"target" name:"Target"`
+	OperationName     *string `wire:"operationName" name:"OperationName" max:"64"`
+	AuthorizationType *string `wire:"authorizationType" name:"AuthorizationType" enum:"NONE|AWS_IAM|CUSTOM|JWT"`
 }
 
 // HTTPIntegration is an integration of an HTTP API.
 type HTTPIntegration struct {
-	IntegrationID        string `wire:"integrationId"`
-	IntegrationType      string `wire:"integrationType"`
-	IntegrationURI       string `wire:"integrationUri"`
-	IntegrationMethod    string `wire:"integrationMethod"`
-	PayloadFormatVersion string `wire:"payloadFormatVersion"`
-	ConnectionType       string `wire:"connectionType"`
-	CredentialsARN       string `wire:"credentialsArn"`
-	Description          string `wire:"description"`
-	TimeoutInMillis      int    `wire:"timeoutInMillis"`
-	Managed              bool   `wire:"apiGatewayManaged,omitempty"` // made by quick create
+	IntegrationID        string `wire:"integrationId" name:"IntegrationId"`
+	IntegrationType      string `wire:"integrationType" name:"IntegrationType"`
+	IntegrationURI       string `wire:"integrationUri" name:"IntegrationUri"`
+	IntegrationMethod    string `wire:"integrationMethod" name:"IntegrationMethod"`
+	PayloadFormatVersion string `wire:"payloadFormatVersion" name:"PayloadFormatVersion"`
+	ConnectionType       string `wire:"connectionType" name:"ConnectionType"`
+	CredentialsARN       string `wire:"credentialsArn" name:"CredentialsArn"`
+	Description          string `wire:"description" name:"Description"`
+	TimeoutInMillis      int    `wire:"timeoutInMillis" name:"TimeoutInMillis"`
+	Managed              bool   `wire:"apiGatewayManaged,omitempty" name:"ApiGatewayManaged"` // made by quick create
 }
 
 // HTTPIntegrationInput is what CreateIntegration and UpdateIntegration say; nil members are left as they are.
 type HTTPIntegrationInput struct {
-	IntegrationType      *string `wire:"integrationType" enum:"AWS|HTTP|MOCK|HTTP_PROXY|AWS_PROXY"`
-	IntegrationURI       *string `wire:"integrationUri"`
-	IntegrationMethod    *string `wire:"integrationMethod"`
-	PayloadFormatVersion *string `wire:"payloadFormatVersion"`
-	ConnectionType       *string `wire:"connectionType" enum:"INTERNET|VPC_LINK"`
-	CredentialsARN       *string `wire:"credentialsArn"`
-	Description          *string `wire:"description"`
-	TimeoutInMillis      *int    `wire:"timeoutInMillis"`
+	IntegrationType      *string `wire:"integrationType" name:"IntegrationType" enum:"AWS|HTTP|MOCK|HTTP_PROXY|AWS_PROXY"`
+	IntegrationURI       *string `wire:"integrationUri" name:"IntegrationUri"`
+	IntegrationMethod    *string `wire:"integrationMethod" name:"IntegrationMethod"`
+	PayloadFormatVersion *string `wire:"payloadFormatVersion" name:"PayloadFormatVersion"`
+	ConnectionType       *string `wire:"connectionType" name:"ConnectionType" enum:"INTERNET|VPC_LINK"`
+	CredentialsARN       *string `wire:"credentialsArn" name:"CredentialsArn"`
+	Description          *string `wire:"description" name:"Description"`
+	TimeoutInMillis      *int    `wire:"timeoutInMillis" name:"TimeoutInMillis"`
 }
 
 // httpTimeoutMax is the longest that an integration of an HTTP API may take, in milliseconds, and the default.
@@ -61,7 +61,7 @@ const httpTimeoutMax = 30000
 var (
 	httpMethods = []string{"GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", route.Any}
 	pathText    = regexp.MustCompile(`^/[A-Za-z0-9\-._~!$&'()*+,;=:@%/{}]*$`)
-	roleARN     = regexp.MustCompile(`^arn:[a-z-]+:iam::(\d{12}|\$\{stageVariables\.\w+\}):role/.+$`)
+	roleARN     = regexp.MustCompile(`^arn:[a-z-]+:iam::\d{12}:role/[^$]+$`)
 )
 
 func noRoute(id string) error { return notFound("Invalid Route identifier specified %s", id) }
@@ -242,6 +242,9 @@ func (i *HTTPIntegration) apply(in HTTPIntegrationInput) error {
 		return bad("Timeout should be between 50 ms and %d ms", httpTimeoutMax)
 	}
 	if i.CredentialsARN != "" && !roleARN.MatchString(i.CredentialsARN) {
+		if strings.Contains(i.CredentialsARN, "${") {
+			return unsupported("stage variables in credentialsArn")
+		}
 		if strings.HasSuffix(i.CredentialsARN, ":user/*") {
 			return unsupported("integrations with the caller's identity (credentialsArn %s)", i.CredentialsARN)
 		}

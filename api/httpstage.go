@@ -10,46 +10,46 @@ import (
 
 // HTTPStage is a stage of an HTTP API.
 type HTTPStage struct {
-	StageName            string                   `wire:"stageName"`
-	Description          string                   `wire:"description"`
-	DeploymentID         string                   `wire:"deploymentId"`
-	AutoDeploy           bool                     `wire:"autoDeploy"`
-	StageVariables       map[string]string        `wire:"stageVariables"`
-	DefaultRouteSettings *RouteSettings           `wire:"defaultRouteSettings"`
-	RouteSettings        map[string]RouteSettings `wire:"routeSettings"`
-	Tags                 map[string]string        `wire:"tags"`
-	CreatedDate          time.Time                `wire:"createdDate,iso8601"`
-	LastUpdatedDate      time.Time                `wire:"lastUpdatedDate,iso8601"`
-	LastDeployment       string                   `wire:"lastDeploymentStatusMessage"`
-	Managed              bool                     `wire:"apiGatewayManaged,omitempty"` // made by quick create
+	StageName            string                   `wire:"stageName" name:"StageName"`
+	Description          string                   `wire:"description" name:"Description"`
+	DeploymentID         string                   `wire:"deploymentId" name:"DeploymentId"`
+	AutoDeploy           bool                     `wire:"autoDeploy" name:"AutoDeploy"`
+	StageVariables       map[string]string        `wire:"stageVariables" name:"StageVariables"`
+	DefaultRouteSettings *RouteSettings           `wire:"defaultRouteSettings" name:"DefaultRouteSettings"`
+	RouteSettings        map[string]RouteSettings `wire:"routeSettings" name:"RouteSettings"`
+	Tags                 map[string]string        `wire:"tags" name:"Tags"`
+	CreatedDate          time.Time                `wire:"createdDate,iso8601" name:"CreatedDate"`
+	LastUpdatedDate      time.Time                `wire:"lastUpdatedDate,iso8601" name:"LastUpdatedDate"`
+	LastDeployment       string                   `wire:"lastDeploymentStatusMessage" name:"LastDeploymentStatusMessage"`
+	Managed              bool                     `wire:"apiGatewayManaged,omitempty" name:"ApiGatewayManaged"` // made by quick create
 }
 
 // RouteSettings are the settings of a stage's routes.
 type RouteSettings struct {
-	DetailedMetricsEnabled *bool    `wire:"detailedMetricsEnabled"`
-	DataTraceEnabled       *bool    `wire:"dataTraceEnabled"`
-	LoggingLevel           *string  `wire:"loggingLevel" enum:"ERROR|INFO|OFF"`
-	ThrottlingBurstLimit   *int     `wire:"throttlingBurstLimit"` // requests
-	ThrottlingRateLimit    *float64 `wire:"throttlingRateLimit"`  // requests a second
+	DetailedMetricsEnabled *bool    `wire:"detailedMetricsEnabled" name:"DetailedMetricsEnabled"`
+	DataTraceEnabled       *bool    `wire:"dataTraceEnabled" name:"DataTraceEnabled"`
+	LoggingLevel           *string  `wire:"loggingLevel" name:"LoggingLevel" enum:"ERROR|INFO|OFF"`
+	ThrottlingBurstLimit   *int     `wire:"throttlingBurstLimit" name:"ThrottlingBurstLimit"` // requests
+	ThrottlingRateLimit    *float64 `wire:"throttlingRateLimit" name:"ThrottlingRateLimit"`   // requests a second
 }
 
 // HTTPStageInput is what CreateStage and UpdateStage say; nil members are left as they are.
 type HTTPStageInput struct {
-	Description          *string                  `wire:"description"`
-	DeploymentID         *string                  `wire:"deploymentId"`
-	AutoDeploy           *bool                    `wire:"autoDeploy"`
-	StageVariables       map[string]string        `wire:"stageVariables"`
-	DefaultRouteSettings *RouteSettings           `wire:"defaultRouteSettings"`
-	RouteSettings        map[string]RouteSettings `wire:"routeSettings"`
+	Description          *string                  `wire:"description" name:"Description"`
+	DeploymentID         *string                  `wire:"deploymentId" name:"DeploymentId"`
+	AutoDeploy           *bool                    `wire:"autoDeploy" name:"AutoDeploy"`
+	StageVariables       map[string]string        `wire:"stageVariables" name:"StageVariables"`
+	DefaultRouteSettings *RouteSettings           `wire:"defaultRouteSettings" name:"DefaultRouteSettings"`
+	RouteSettings        map[string]RouteSettings `wire:"routeSettings" name:"RouteSettings"`
 }
 
 // HTTPDeployment is a deployment of an HTTP API.
 type HTTPDeployment struct {
-	DeploymentID string    `wire:"deploymentId"`
-	AutoDeployed bool      `wire:"autoDeployed"`
-	Status       string    `wire:"deploymentStatus"`
-	Description  string    `wire:"description"`
-	CreatedDate  time.Time `wire:"createdDate,iso8601"`
+	DeploymentID string    `wire:"deploymentId" name:"DeploymentId"`
+	AutoDeployed bool      `wire:"autoDeployed" name:"AutoDeployed"`
+	Status       string    `wire:"deploymentStatus" name:"DeploymentStatus"`
+	Description  string    `wire:"description" name:"Description"`
+	CreatedDate  time.Time `wire:"createdDate,iso8601" name:"CreatedDate"`
 }
 
 var (

@@ -49,6 +49,22 @@ func parse(body []byte, basepath string) (*openapi.Document, error) {
 	return doc, nil
 }
 
+// ImportedRoles lists the roles that a document's integrations act as: whoever imports it has to be allowed to pass them.
+// A document that does not parse has none; the import refuses it.
+func ImportedRoles(body []byte) []string {
+	doc, err := openapi.Parse(body)
+	if err != nil {
+		return nil
+	}
+	var roles []string
+	for _, op := range doc.Operations {
+		if in := op.Integration; in != nil && in.Credentials != "" && !slices.Contains(roles, in.Credentials) {
+			roles = append(roles, in.Credentials)
+		}
+	}
+	return roles
+}
+
 // ImportAPI makes an HTTP API of an OpenAPI document.
 func (h HTTP) ImportAPI(ctx context.Context, account string, body []byte, basepath string) (HTTPAPI, error) {
 	doc, err := parse(body, basepath)

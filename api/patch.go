@@ -1,6 +1,7 @@
 package api
 
 import (
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -56,7 +57,17 @@ func (p Patch) text(into *string) error {
 	return nil
 }
 
-func (p Patch) integer() (int, error) { return strconv.Atoi(p.Value) }
+// integer reads whole numbers, in any form that JSON has for them.
+func (p Patch) integer() (int, error) {
+	if n, err := strconv.Atoi(p.Value); err == nil {
+		return n, nil
+	}
+	f, err := strconv.ParseFloat(p.Value, 64)
+	if err != nil || f != math.Trunc(f) || math.Abs(f) > 1<<53 {
+		return 0, bad("Invalid number %q for %s", p.Value, p.Path)
+	}
+	return int(f), nil
+}
 
 func (p Patch) boolean(into *bool) error {
 	switch p.Value {

@@ -15,7 +15,7 @@ import (
 // RESTIntegrationInput is what PutIntegration says.
 type RESTIntegrationInput struct {
 	Type                string            `wire:"type" enum:"HTTP|MOCK|AWS_PROXY|HTTP_PROXY|AWS"`
-	HTTPMethod          string            `wire:"httpMethod"` // of the call to the integration
+	HTTPMethod          string            `wire:"httpMethod" name:"integrationHttpMethod"` // of the call to the integration
 	URI                 string            `wire:"uri"`
 	ConnectionType      string            `wire:"connectionType" enum:"INTERNET|VPC_LINK"`
 	Credentials         string            `wire:"credentials"`
@@ -85,6 +85,9 @@ func (in *RESTIntegration) check() error {
 		return unsupported("content handling (contentHandling %s)", in.ContentHandling)
 	}
 	if in.Credentials != "" && !roleARN.MatchString(in.Credentials) {
+		if strings.Contains(in.Credentials, "${") {
+			return unsupported("stage variables in credentials")
+		}
 		if strings.HasSuffix(in.Credentials, ":user/*") {
 			return unsupported("integrations with the caller's identity (credentials %s)", in.Credentials)
 		}
