@@ -3,14 +3,20 @@
 // A template is used as it is. Code without one is looked at, not run: from a file's name and a few lines of its text it
 // is clear whether it is a Lambda handler, a web handler ({ fetch }, WSGI, ASGI) or a program that listens on $PORT, and a
 // small template is written for it in memory: one function behind an HTTP API that takes every path. Shape says what was
-// seen, in words for the user, so that a wrong guess is noticed at once.
+// seen, in words for the user, so that a wrong guess is noticed at once. A handler is preferred to an application, and an
+// application to a program, since the same file is often all three: its last lines are for running it by hand.
 //
 //	handler.py     def handler(event, context)            Lambda handler          handler.handler
 //	app.py         app = Flask(…), FastAPI(…), def app    WSGI or ASGI            app:app
+//	main.py        … os.environ["PORT"] …                 program on $PORT        web:main.py
 //	index.mjs      export const handler = …               Lambda handler          index.handler
-//	index.mjs      export default { fetch }               web handler             index.mjs#default
+//	index.mjs      export default { fetch }, or app       web handler             index.mjs#default
+//	server.js      http.createServer(…).listen(…)         program on $PORT        web:server.js
 //	main.go        lambda.Start(…)                        Lambda handler          bootstrap
-//	main.go        http.ListenAndServe(…)                 program on $PORT        web:bootstrap
+//	main.go        any other program                      program on $PORT        web:bootstrap
+//
+// A file in a folder for everything (/tmp, the home folder, Downloads) is taken alone; elsewhere its whole folder is the
+// function's code.
 //
 // The package reads files and nothing else. It is pure in what it decides and safe for concurrent use.
 package project
@@ -18,6 +24,7 @@ package project
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -41,8 +48,14 @@ type Project struct {
 var templates = []string{"template.yaml", "template.yml", "template.json"}
 
 // entries are the files that a folder without a template may start with.
-var entries = []string{"handler.py", "lambda_function.py", "app.py", "main.py", "index.mjs", "index.js", "handler.mjs", "handler.js",
-	"app.mjs", "app.js", "index.ts", "handler.ts", "app.ts", "main.go"}
+var entries = []string{"handler.py", "lambda_function.py", "app.py", "main.py", "wsgi.py", "asgi.py", "index.mjs", "index.js",
+	"handler.mjs", "handler.js", "app.mjs", "app.js", "server.mjs", "server.js", "index.ts", "handler.ts", "app.ts", "main.go"}
+
+// ErrNothing is what Find answers for a folder that holds neither a template nor code to start with.
+var ErrNothing = errors.New("there is neither a template nor code to start with")
+
+// seenMax is how much of a file is looked at, in bytes.
+const seenMax = 1 << 20
 
 // Runtimes chooses the runtime name for a language, "node" or "python": one that is installed.
 type Runtimes func(language string) string
@@ -72,17 +85,27 @@ func Find(path string, runtimes Runtimes) (Project, error) {
 
 func findIn(dir string, runtimes Runtimes) (Project, error) {
 	for _, name := range templates {
-		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+		if st, err := os.Stat(filepath.Join(dir, name)); err == nil && !st.IsDir() {
 			return withTemplate(filepath.Join(dir, name))
 		}
 	}
+	var first error // of a file that looks like a beginning and is none: better than to say that there is nothing
 	for _, name := range entries {
-		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
-			return withoutTemplate(filepath.Join(dir, name), false, runtimes)
+		if st, err := os.Stat(filepath.Join(dir, name)); err != nil || st.IsDir() {
+			continue
+		}
+		p, err := withoutTemplate(filepath.Join(dir, name), shared(dir), runtimes)
+		if err == nil {
+			return p, nil
+		}
+		if first == nil {
+			first = err
 		}
 	}
-	return Project{}, fmt.Errorf("%s holds neither a template (%s) nor code to start with (%s)", dir,
-		strings.Join(templates, ", "), strings.Join(entries, ", "))
+	if first == nil {
+		first = fmt.Errorf("%s: %w", dir, ErrNothing)
+	}
+	return Project{}, first
 }
 
 func withTemplate(file string) (Project, error) {
@@ -96,45 +119,42 @@ func withTemplate(file string) (Project, error) {
 
 // shared reports whether a folder is a place for everything, which is not to be packed as one function's code.
 func shared(dir string) bool {
-	home, err := os.UserHomeDir()
-	return err == nil && dir == home || slices.Contains([]string{"/", "/tmp", "/var/tmp", "/root", "/home", "/usr", "/etc", "/opt",
+	if home, err := os.UserHomeDir(); err == nil {
+		if rel, err := filepath.Rel(home, dir); err == nil && slices.Contains([]string{".", "Desktop", "Downloads", "Documents"}, rel) {
+			return true
+		}
+	}
+	return slices.Contains([]string{"/", "/tmp", "/private/tmp", "/var/tmp", "/root", "/home", "/Users", "/usr", "/etc", "/opt", "/mnt",
 		filepath.Clean(os.TempDir())}, dir)
 }
 
-// shape is how code was seen.
-type shape struct {
-	seen    string // for the user
-	runtime string
-	handler string
-	build   string // BuildMethod; "" for none
-	entry   string // of esbuild
-}
-
 func withoutTemplate(file string, alone bool, runtimes Runtimes) (Project, error) {
-	b, err := os.ReadFile(file)
+	text, err := read(file)
 	if err != nil {
 		return Project{}, err
 	}
 	var s shape
-	base := filepath.Base(file)
+	base, dir := filepath.Base(file), filepath.Dir(file)
 	switch ext := filepath.Ext(file); ext {
 	case ".py":
-		s, err = seePython(base, string(b))
+		s, err = seePython(base, text)
 		s.runtime = runtimes("python")
 	case ".js", ".mjs", ".cjs", ".ts", ".mts":
-		s, err = seeNode(base, string(b))
+		s, err = seeNode(base, text)
 		s.runtime = runtimes("node")
 	case ".go":
-		s, err = seeGo(string(b))
+		s, err = seeGo(text)
+		if err == nil && !alone && s.handler != "bootstrap" {
+			s, err = seeGo(text, beside(file)...)
+		}
 	default:
 		return Project{}, fmt.Errorf("%s: want a template (.yaml, .json), Python (.py), JavaScript (.js, .mjs, .ts) or Go (.go)", file)
 	}
 	if err != nil {
 		return Project{}, fmt.Errorf("%s: %w", file, err)
 	}
-	dir := filepath.Dir(file)
 	name := strings.TrimSuffix(base, filepath.Ext(base))
-	if !alone && slices.Contains([]string{"index", "main", "app", "handler", "lambda_function"}, name) && filepath.Base(dir) != "/" {
+	if !alone && slices.Contains(entries, base) {
 		name = filepath.Base(dir)
 	}
 	p := Project{Dir: dir, Entry: file, Name: stackName(name), Shape: base + ": " + s.seen}
@@ -143,6 +163,35 @@ func withoutTemplate(file string, alone bool, runtimes Runtimes) (Project, error
 	}
 	p.Text = write(p.Name, s)
 	return p, nil
+}
+
+// read is the beginning of a file.
+func read(file string) (string, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, seenMax))
+	return string(b), err
+}
+
+// beside are the texts of the other files of a Go program.
+func beside(file string) []string {
+	files, err := filepath.Glob(filepath.Join(filepath.Dir(file), "*.go"))
+	if err != nil {
+		return nil // the folder's name is a pattern of its own
+	}
+	var texts []string
+	for _, f := range files {
+		if f == file || strings.HasSuffix(f, "_test.go") {
+			continue
+		}
+		if text, err := read(f); err == nil {
+			texts = append(texts, text)
+		}
+	}
+	return texts
 }
 
 // write is the template of one function behind an HTTP API.
@@ -160,65 +209,6 @@ func write(name string, s shape) []byte {
 	return []byte(b.String())
 }
 
-var (
-	pyHandler = regexp.MustCompile(`(?m)^(?:async\s+)?def\s+(handler|lambda_handler|main)\s*\(\s*\w+\s*,\s*\w+`)
-	pyApp     = regexp.MustCompile(`(?m)^(?:(?:async\s+)?def\s+(app|application)\s*\(|(app|application)\s*(?::[^=\n]+)?=)`)
-)
-
-func seePython(base, text string) (shape, error) {
-	module := strings.TrimSuffix(base, ".py")
-	if m := pyHandler.FindStringSubmatch(text); m != nil {
-		return shape{seen: "a Lambda handler, " + m[1] + "(event, context)", handler: module + "." + m[1]}, nil
-	}
-	if m := pyApp.FindStringSubmatch(text); m != nil {
-		name := m[1] + m[2]
-		return shape{seen: "a web application (WSGI or ASGI), " + name, handler: module + ":" + name}, nil
-	}
-	return shape{}, errors.New("want a handler(event, context), or a WSGI or ASGI app")
-}
-
-var (
-	jsHandler = regexp.MustCompile(`(?m)\bexports\.(handler|lambdaHandler)\s*=|^\s*export\s+(?:const|let|var|async\s+function|function)\s+(handler|lambdaHandler)\b|^\s*export\s*\{[^}]*\b(handler)\b`)
-	jsFetch   = regexp.MustCompile(`(?ms)^\s*export\s+default\b.*\bfetch\b|module\.exports\s*=\s*\{[^}]*\bfetch\b`)
-)
-
-func seeNode(base, text string) (shape, error) {
-	ext := filepath.Ext(base)
-	module := strings.TrimSuffix(base, ext)
-	typed := ext == ".ts" || ext == ".mts"
-	s := shape{}
-	if m := jsHandler.FindStringSubmatch(text); m != nil {
-		name := m[1] + m[2] + m[3]
-		s = shape{seen: "a Lambda handler, " + name, handler: module + "." + name}
-	} else if jsFetch.MatchString(text) {
-		file := base
-		if typed {
-			file = module + ".js"
-		}
-		s = shape{seen: "a web handler, export default { fetch }", handler: file + "#default"}
-	} else {
-		return shape{}, errors.New("want an exported handler, or export default { fetch }")
-	}
-	if typed {
-		s.build, s.entry = "esbuild", base
-		s.seen += ", built by esbuild"
-	}
-	return s, nil
-}
-
-func seeGo(text string) (shape, error) {
-	s := shape{runtime: "provided.al2023", build: "go1.x"}
-	switch {
-	case strings.Contains(text, "lambda.Start"):
-		s.seen, s.handler = "a Lambda handler, lambda.Start", "bootstrap"
-	case strings.Contains(text, "ListenAndServe") || strings.Contains(text, `"PORT"`) || strings.Contains(text, "net.Listen"):
-		s.seen, s.handler = "a program that listens on $PORT", "web:bootstrap"
-	default:
-		return s, errors.New("want a main that calls lambda.Start or listens on $PORT")
-	}
-	return s, nil
-}
-
 var notInNames = regexp.MustCompile(`[^A-Za-z0-9-]+`)
 
 // stackName makes a name that CloudFormation and Lambda both take.
@@ -227,5 +217,5 @@ func stackName(s string) string {
 	if s == "" || s[0] >= '0' && s[0] <= '9' {
 		s = strings.Trim("app-"+s, "-")
 	}
-	return s[:min(len(s), 60)]
+	return strings.Trim(s[:min(len(s), 60)], "-")
 }
