@@ -76,13 +76,17 @@ func (ps Problems) Err() error {
 	return &rouse.Error{Kind: kind, Code: "ValidationError", Message: out.Error(), Err: out}
 }
 
-// Suggest is "; did you mean X?" for the one of names that name is a misspelling of, or "".
+// Suggest is "; did you mean X?" for the one of names that name is a misspelling or the beginning of, or "".
 func Suggest(name string, names []string) string {
 	best, score := "", 1+len(name)/3
 	for _, n := range names {
 		if strings.EqualFold(n, name) {
 			best, score = n, 0
 			break
+		}
+		if len(name) > 5 && strings.HasPrefix(n, name) && score > 1 {
+			best, score = n, 1
+			continue
 		}
 		if d := distance(strings.ToLower(name), strings.ToLower(n), score); d < score || (d == score && best == "") {
 			best, score = n, d
