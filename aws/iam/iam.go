@@ -181,16 +181,18 @@ func needOn(action, arn string) []rouse.Need {
 	return []rouse.Need{{Action: "iam:" + action, Resource: arn}}
 }
 
+// asks is the needs of an operation.
+type asks[In any] = func(context.Context, rouse.Origin, *In) ([]rouse.Need, error)
+
 // needs of an operation whose input names its resource by arn.
-func needs[In any](action string, arn func(account string, in *In) string) func(context.Context, rouse.Origin, *In) ([]rouse.Need, error) {
+func needs[In any](action string, arn func(account string, in *In) string) asks[In] {
 	return func(_ context.Context, from rouse.Origin, in *In) ([]rouse.Need, error) {
 		return needOn(action, arn(from.Principal.Account, in)), nil
 	}
 }
 
 // with adds a condition key to needs.
-func with[In any](key string, value func(in *In) string, base func(context.Context, rouse.Origin, *In) ([]rouse.Need, error),
-) func(context.Context, rouse.Origin, *In) ([]rouse.Need, error) {
+func with[In any](key string, value func(in *In) string, base asks[In]) asks[In] {
 	return func(ctx context.Context, from rouse.Origin, in *In) ([]rouse.Need, error) {
 		list, err := base(ctx, from, in)
 		if v := value(in); v != "" && err == nil {
@@ -208,8 +210,7 @@ func addCondition(n *rouse.Need, key string, values ...string) {
 }
 
 // withTags adds the condition keys of tags that a request brings.
-func withTags[In any](tags func(in *In) []Tag, base func(context.Context, rouse.Origin, *In) ([]rouse.Need, error),
-) func(context.Context, rouse.Origin, *In) ([]rouse.Need, error) {
+func withTags[In any](tags func(in *In) []Tag, base asks[In]) asks[In] {
 	return func(ctx context.Context, from rouse.Origin, in *In) ([]rouse.Need, error) {
 		list, err := base(ctx, from, in)
 		if err != nil {

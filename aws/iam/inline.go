@@ -120,7 +120,7 @@ func (d *Door) userPolicyOperations() []wire.Operation {
 func about[In any, P interface {
 	*In
 	aboutPrincipal
-}](d *Door, action string) func(context.Context, rouse.Origin, *In) ([]rouse.Need, error) {
+}](d *Door, action string) asks[In] {
 	return func(_ context.Context, from rouse.Origin, in *In) ([]rouse.Need, error) {
 		return needOn(action, P(in).arn(d, from.Principal.Account)), nil
 	}
@@ -131,7 +131,7 @@ func attaching[In any, P interface {
 	*In
 	aboutPrincipal
 	attach() *AttachInput
-}](d *Door, action string) func(context.Context, rouse.Origin, *In) ([]rouse.Need, error) {
+}](d *Door, action string) asks[In] {
 	return with("iam:PolicyARN", func(in *In) string { return P(in).attach().PolicyArn }, about[In, P](d, action))
 }
 

@@ -32,7 +32,8 @@ func (d *Door) policyOperations() []wire.Operation {
 			wire.RefuseExcept("PolicyUsageFilter", "PermissionsPolicy")),
 		wire.Op("TagPolicy", "", withTags(func(in *TagPolicyInput) []Tag { return in.Tags }, needs("TagPolicy",
 			func(_ string, in *TagPolicyInput) string { return in.PolicyArn })), d.tagPolicy),
-		wire.Op("UntagPolicy", "", needs("UntagPolicy", func(_ string, in *UntagPolicyInput) string { return in.PolicyArn }), d.untagPolicy),
+		wire.Op("UntagPolicy", "", needs("UntagPolicy",
+			func(_ string, in *UntagPolicyInput) string { return in.PolicyArn }), d.untagPolicy),
 		wire.Op("ListPolicyTags", "", needs("ListPolicyTags",
 			func(_ string, in *PolicyPageInput) string { return in.PolicyArn }), d.listPolicyTags),
 	}
@@ -91,8 +92,8 @@ type CreatePolicyInput struct {
 type PolicyOutput struct{ Policy Policy }
 
 func (d *Door) createPolicy(ctx context.Context, from rouse.Origin, in *CreatePolicyInput) (*PolicyOutput, error) {
-	m, err := d.identity.CreatePolicy(ctx, identity.NewPolicy{Account: from.Principal.Account, Name: in.PolicyName, Path: in.Path,
-		Description: in.Description, Document: in.PolicyDocument, Tags: tagsIn(in.Tags)})
+	m, err := d.identity.CreatePolicy(ctx, identity.NewPolicy{Account: from.Principal.Account, Name: in.PolicyName,
+		Path: in.Path, Description: in.Description, Document: in.PolicyDocument, Tags: tagsIn(in.Tags)})
 	if err != nil {
 		return nil, err
 	}
@@ -180,7 +181,8 @@ func (d *Door) createVersion(ctx context.Context, from rouse.Origin, in *CreateP
 	if err != nil {
 		return nil, err
 	}
-	return &PolicyVersionOutput{PolicyVersion{VersionId: v.ID, IsDefaultVersion: in.SetAsDefault, CreateDate: v.Created.Truncate(time.Second)}}, nil
+	return &PolicyVersionOutput{PolicyVersion{VersionId: v.ID, IsDefaultVersion: in.SetAsDefault,
+		CreateDate: v.Created.Truncate(time.Second)}}, nil
 }
 
 func (d *Door) getVersion(_ context.Context, from rouse.Origin, in *PolicyVersionInput) (*PolicyVersionOutput, error) {
@@ -205,7 +207,8 @@ func (d *Door) listVersions(_ context.Context, from rouse.Origin, in *PolicyPage
 	var list []PolicyVersion
 	for i := len(m.Versions) - 1; i >= 0; i-- {
 		v := m.Versions[i]
-		list = append(list, PolicyVersion{VersionId: v.ID, IsDefaultVersion: v.ID == m.Default, CreateDate: v.Created.Truncate(time.Second)})
+		list = append(list, PolicyVersion{VersionId: v.ID, IsDefaultVersion: v.ID == m.Default,
+			CreateDate: v.Created.Truncate(time.Second)})
 	}
 	list, paged, err := page(list, in.Paging, func(v PolicyVersion) string { return v.VersionId })
 	return &ListPolicyVersionsOutput{list, paged}, err
