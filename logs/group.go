@@ -112,7 +112,8 @@ var (
 func checkGroup(name string) error {
 	if len(name) > NameMax || !groupPattern.MatchString(name) {
 		return invalid("1 validation error detected: Value '%.*s' at 'logGroupName' failed to satisfy constraint: Member "+
-			"must satisfy regular expression pattern: [\\.\\-_/#A-Za-z0-9]+ and have length less than or equal to %d", NameMax, name, NameMax)
+			"must satisfy regular expression pattern: [\\.\\-_/#A-Za-z0-9]+ and have length less than or equal to %d",
+			NameMax, name, NameMax)
 	}
 	return nil
 }
@@ -120,7 +121,8 @@ func checkGroup(name string) error {
 func checkStream(name string) error {
 	if len(name) > NameMax || !streamPattern.MatchString(name) {
 		return invalid("1 validation error detected: Value '%.*s' at 'logStreamName' failed to satisfy constraint: Member "+
-			"must satisfy regular expression pattern: [^:*]* and have length less than or equal to %d", NameMax, name, NameMax)
+			"must satisfy regular expression pattern: [^:*]* and have length less than or equal to %d",
+			NameMax, name, NameMax)
 	}
 	return nil
 }

@@ -72,7 +72,8 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// Limits, those of AWS where it has them (https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html).
+// Limits, those of AWS where it has them
+// (https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html).
 const (
 	EventMax     = 256 << 10 // bytes of one event's message; longer lines of a Writer are split
 	EventCost    = 26        // bytes that AWS counts for an event beside its message

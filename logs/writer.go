@@ -177,7 +177,8 @@ func (l *Logs) Flush(ctx context.Context) error {
 		blocks := encodeBlocks(lines, func() uint64 { return l.seqs.next(now) })
 		for len(blocks) > 0 {
 			n := min(len(blocks), flushBlocks/2)
-			l.pending = append(l.pending, &chunk{account: w.account, group: w.group, stream: w.stream, create: true, blocks: blocks[:n]})
+			c := &chunk{account: w.account, group: w.group, stream: w.stream, create: true, blocks: blocks[:n]}
+			l.pending = append(l.pending, c)
 			blocks = blocks[n:]
 		}
 	}

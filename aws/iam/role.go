@@ -12,28 +12,26 @@ import (
 func (d *Door) roleOperations() []wire.Operation {
 	return []wire.Operation{
 		wire.Op("CreateRole", "", d.needCreateRole, d.createRole),
-		wire.Op("GetRole", "", needs("GetRole", d.ofRole), d.getRole, wire.Differs("RoleLastUsed is always empty")),
-		wire.Op("UpdateRole", "", needs("UpdateRole", func(a string, in *UpdateRoleInput) string { return d.roleARN(a, in.RoleName) }),
-			d.updateRole),
-		wire.Op("UpdateRoleDescription", "", needs("UpdateRoleDescription",
-			func(a string, in *UpdateRoleDescriptionInput) string { return d.roleARN(a, in.RoleName) }), d.updateRoleDescription),
-		wire.Op("UpdateAssumeRolePolicy", "", needs("UpdateAssumeRolePolicy",
-			func(a string, in *UpdateAssumeRolePolicyInput) string { return d.roleARN(a, in.RoleName) }), d.updateTrust),
-		wire.Op("DeleteRole", "", needs("DeleteRole", d.ofRole), d.deleteRole),
+		wire.Op("GetRole", "", about[RoleInput](d, "GetRole"), d.getRole, wire.Differs("RoleLastUsed is always empty")),
+		wire.Op("UpdateRole", "", about[UpdateRoleInput](d, "UpdateRole"), d.updateRole),
+		wire.Op("UpdateRoleDescription", "", about[UpdateRoleDescriptionInput](d, "UpdateRoleDescription"),
+			d.updateRoleDescription),
+		wire.Op("UpdateAssumeRolePolicy", "", about[UpdateAssumeRolePolicyInput](d, "UpdateAssumeRolePolicy"),
+			d.updateTrust),
+		wire.Op("DeleteRole", "", about[RoleInput](d, "DeleteRole"), d.deleteRole),
 		wire.Op("ListRoles", "", needs("ListRoles", func(a string, _ *ListInput) string { return "arn:aws:iam::" + a + ":role/" }),
 			d.listRoles),
-		wire.Op("TagRole", "", withTags(func(in *TagRoleInput) []Tag { return in.Tags },
-			needs("TagRole", func(a string, in *TagRoleInput) string { return d.roleARN(a, in.RoleName) })), d.tagRole),
-		wire.Op("UntagRole", "", needs("UntagRole", func(a string, in *UntagRoleInput) string { return d.roleARN(a, in.RoleName) }),
-			d.untagRole),
-		wire.Op("ListRoleTags", "", needs("ListRoleTags", d.ofRolePage), d.listRoleTags),
+		wire.Op("TagRole", "", withTags(func(in *TagRoleInput) []Tag { return in.Tags }, about[TagRoleInput](d, "TagRole")),
+			d.tagRole),
+		wire.Op("UntagRole", "", about[UntagRoleInput](d, "UntagRole"), d.untagRole),
+		wire.Op("ListRoleTags", "", about[RolePageInput](d, "ListRoleTags"), d.listRoleTags),
 		wire.Op("PutRolePermissionsBoundary", "", with("iam:PermissionsBoundary",
 			func(in *RoleBoundaryInput) string { return in.PermissionsBoundary },
-			needs("PutRolePermissionsBoundary", func(a string, in *RoleBoundaryInput) string { return d.roleARN(a, in.RoleName) })),
-			d.putRoleBoundary),
-		wire.Op("DeleteRolePermissionsBoundary", "", needs("DeleteRolePermissionsBoundary", d.ofRole), d.deleteRoleBoundary),
-		wire.Op("ListInstanceProfilesForRole", "", needs("ListInstanceProfilesForRole", d.ofRolePage), d.listInstanceProfiles,
-			wire.Differs("there are no instance profiles: the list is empty")),
+			about[RoleBoundaryInput](d, "PutRolePermissionsBoundary")), d.putRoleBoundary),
+		wire.Op("DeleteRolePermissionsBoundary", "", about[RoleInput](d, "DeleteRolePermissionsBoundary"),
+			d.deleteRoleBoundary),
+		wire.Op("ListInstanceProfilesForRole", "", about[RolePageInput](d, "ListInstanceProfilesForRole"),
+			d.listInstanceProfiles, wire.Differs("there are no instance profiles: the list is empty")),
 	}
 }
 
@@ -67,12 +65,6 @@ type RoleInput struct {
 type RolePageInput struct {
 	RoleInput
 	Paging
-}
-
-func (d *Door) ofRole(account string, in *RoleInput) string { return d.roleARN(account, in.RoleName) }
-
-func (d *Door) ofRolePage(account string, in *RolePageInput) string {
-	return d.roleARN(account, in.RoleName)
 }
 
 // CreateRoleInput makes a role.

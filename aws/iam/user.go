@@ -17,7 +17,8 @@ func (d *Door) userOperations() []wire.Operation {
 		wire.Op("DeleteUser", "", about[UserInput](d, "DeleteUser"), d.deleteUser),
 		wire.Op("ListUsers", "", needs("ListUsers", func(a string, _ *ListInput) string { return "arn:aws:iam::" + a + ":user/" }),
 			d.listUsers),
-		wire.Op("TagUser", "", withTags(func(in *TagUserInput) []Tag { return in.Tags }, about[TagUserInput](d, "TagUser")), d.tagUser),
+		wire.Op("TagUser", "", withTags(func(in *TagUserInput) []Tag { return in.Tags }, about[TagUserInput](d, "TagUser")),
+			d.tagUser),
 		wire.Op("UntagUser", "", about[UntagUserInput](d, "UntagUser"), d.untagUser),
 		wire.Op("ListUserTags", "", about[UserPageInput](d, "ListUserTags"), d.listUserTags),
 		wire.Op("PutUserPermissionsBoundary", "", with("iam:PermissionsBoundary",
@@ -26,8 +27,8 @@ func (d *Door) userOperations() []wire.Operation {
 		wire.Op("DeleteUserPermissionsBoundary", "", about[UserInput](d, "DeleteUserPermissionsBoundary"), d.deleteUserBoundary),
 		wire.Op("ListGroupsForUser", "", about[UserPageInput](d, "ListGroupsForUser"), d.listGroups,
 			wire.Differs("there are no groups: the list is empty")),
-		wire.Op("ListAccountAliases", "", needs("ListAccountAliases", func(string, *AliasesInput) string { return "*" }), d.listAliases,
-			wire.Differs("there are no aliases: the list is empty")),
+		wire.Op("ListAccountAliases", "", needs("ListAccountAliases", func(string, *AliasesInput) string { return "*" }),
+			d.listAliases, wire.Differs("there are no aliases: the list is empty")),
 	}
 }
 
@@ -135,7 +136,8 @@ func (d *Door) getUser(_ context.Context, from rouse.Origin, in *OwnInput) (*Use
 	}
 	if name == "" {
 		p := from.Principal
-		return &UserOutput{User{Path: "/", UserId: p.UserID, Arn: p.ARN, CreateDate: d.identity.Since(p.Account).Truncate(time.Second)}}, nil
+		since := d.identity.Since(p.Account).Truncate(time.Second)
+		return &UserOutput{User{Path: "/", UserId: p.UserID, Arn: p.ARN, CreateDate: since}}, nil
 	}
 	u, err := d.identity.User(from.Principal.Account, name)
 	if err != nil {

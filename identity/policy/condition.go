@@ -184,7 +184,8 @@ type operator struct {
 	make   func(value string, variables bool) (test, error)
 }
 
-// operators is never changed. https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
+// operators is never changed.
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
 var operators = map[string]operator{
 	"StringEquals":              {false, stringTest(false, false)},
 	"StringNotEquals":           {true, stringTest(false, false)},

@@ -173,7 +173,8 @@ func (r *statementReader) sid(v any) error {
 	}
 	// Only IAM's own documents are held to letters and digits; Lambda and S3 allow hyphens and spaces.
 	if r.kind == Identity && !sidPattern.MatchString(s) {
-		return malformed("Statement IDs (SID) must be alpha-numeric. Check that your input satisfies the regular expression [0-9A-Za-z]*")
+		return malformed("Statement IDs (SID) must be alpha-numeric. Check that your input satisfies the regular " +
+			"expression [0-9A-Za-z]*")
 	}
 	if s != "" && r.sids[s] {
 		return malformed("Statement IDs (SID) in a single policy must be unique.")
