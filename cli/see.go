@@ -69,7 +69,6 @@ func orEmpty[T any](s []T) []T {
 // stack is a row of the list of stacks.
 type stack struct {
 	StackName, StackStatus, Description string
-	CreationTime, LastUpdatedTime       string
 	Outputs                             []output
 }
 

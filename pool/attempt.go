@@ -55,7 +55,7 @@ func (in *instance) run(ctx context.Context, inv rouse.Invocation, out rouse.Sin
 	defer cancel()
 	started := time.Now()
 	reply, err := in.guest.Invoke(ctx, guest.Call{ID: inv.ID, Event: inv.Event, Deadline: deadline, ARN: inv.Function.String(),
-		Trace: traceOf(inv), ClientContext: inv.ClientContext, Stream: inv.Stream}, out)
+		Trace: traceOf(v, inv), ClientContext: inv.ClientContext, Stream: inv.Stream}, out)
 	t.Run = time.Since(started)
 	healthy = err == nil && reply.State == guest.Alive && !(in.keepsKeys && in.expiring())
 	res.Error = reply.Error
@@ -105,7 +105,7 @@ func (p *Pool) initFailed(v *catalog.Version, inv rouse.Invocation, st startup, 
 
 // traceOf is the X-Amzn-Trace-Id that the function gets and passes on. Its lineage counts the causes so far, so that the
 // next one knows how far it is from the first (Origin.Hops).
-func traceOf(inv rouse.Invocation) string {
+func traceOf(v *catalog.Version, inv rouse.Invocation) string {
 	trace := inv.From.Trace
 	root, _, _ := strings.Cut(trace, ";Lineage=")
 	if root == "" {
@@ -113,7 +113,11 @@ func traceOf(inv rouse.Invocation) string {
 		if len(id) < 24 {
 			id += strings.Repeat("0", 24-len(id))
 		}
-		root = fmt.Sprintf("Root=1-%08x-%s;Parent=%s;Sampled=0", inv.Received.Unix(), id[:24], id[:16])
+		sampled := 0
+		if v.Tracing == "Active" {
+			sampled = 1
+		}
+		root = fmt.Sprintf("Root=1-%08x-%s;Parent=%s;Sampled=%d", inv.Received.Unix(), id[:24], id[:16], sampled)
 	}
 	name := sha256.Sum256([]byte(inv.Function.String()))
 	return fmt.Sprintf("%s;Lineage=%x:%d", root, name[:4], inv.From.Hops+1)

@@ -1,0 +1,352 @@
+// Package node makes the parts of Rouse, joins them, starts them in order and stops them in reverse. It is the one place
+// that knows all of them, does nothing else, and is the only reader of configuration.
+//
+//	folder, keys      store, blobs      leases, timers, outbox      rooms      sandboxes, pool, dispatch, deliver
+//	     └───────────────┴────────────────────┴───────────────────────┴───────────────────────┴──► doors ──► listeners
+//
+// # Start
+//
+// The listener opens first, so that a taken port is the first thing a user hears of; until all parts are up it answers
+// /_rouse/health with 503. Then the folder is locked (by the store), the parts are made, loops start (that of stacks
+// goes on with what a crash interrupted), and health turns to 200. The file node.json says how the node is reached.
+//
+// # Stop
+//
+// Doors close to new requests and let running ones end; loops stop; instances end; the store closes last. Whatever takes
+// longer than the caller's patience is cut off: everything acknowledged is on disk already, and what was running becomes
+// due again at the next start. A failed store ends the node by itself, with the reason.
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/rouse-dev/rouse/cli"
+)
+
+// version is set by the linker for releases.
+var version string
+
+// Version is this program's: a release's own, or that of the commit it was built from.
+func Version() string {
+	if version != "" {
+		return version
+	}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "dev"
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" && len(s.Value) >= 12 {
+			return "dev-" + s.Value[:12]
+		}
+	}
+	return "dev"
+}
+
+// Node is a running node.
+type Node struct {
+	cfg     Config
+	log     *slog.Logger
+	url     string
+	started time.Time
+	first   firstKey
+
+	parts  *parts
+	front  *front
+	stop   context.CancelFunc
+	loops  sync.WaitGroup
+	asked  chan struct{} // closed when a client asked for the end
+	once   sync.Once
+	done   chan error // buffer 1
+	failed chan error // buffer 1: the first loop that could not go on
+}
+
+type firstKey struct{ id, secret string }
+
+var _ cli.Node = (*Node)(nil)
+
+// Start brings a node up; it returns when the node is ready.
+func Start(ctx context.Context, o cli.NodeOptions) (cli.Node, error) {
+	cfg, err := Load(o.Dev, o.Flags, o.Getenv, o.File, o.Must)
+	if err != nil {
+		return nil, err
+	}
+	level := slog.LevelInfo
+	if cfg.Dev {
+		level = slog.LevelWarn
+	}
+	log := slog.New(slog.NewTextHandler(o.Log, &slog.HandlerOptions{Level: level}))
+	n, err := Open(ctx, cfg, o.Getenv, log)
+	if err != nil {
+		return nil, err
+	}
+	return n, nil
+}
+
+// Open makes and starts a node by a configuration. env is for what the node looks up by convention: PATH, HOME and npm's
+// registry.
+func Open(ctx context.Context, cfg Config, env func(string) (string, bool), log *slog.Logger) (*Node, error) {
+	n := &Node{cfg: cfg, log: log, started: time.Now(), asked: make(chan struct{}), done: make(chan error, 1), failed: make(chan error, 1)}
+	if err := alreadyThere(cfg.Data); err != nil {
+		return nil, err
+	}
+	listeners, err := n.listen()
+	if err != nil {
+		return nil, err
+	}
+	n.front = newFront(listeners, log)
+	n.front.serve()
+	if err := n.open(ctx, env); err != nil {
+		n.front.close(context.Background())
+		return nil, err
+	}
+	return n, nil
+}
+
+// alreadyThere refuses a folder whose node is running, in words better than those of a taken port or a locked store.
+func alreadyThere(data string) error {
+	b, err := os.ReadFile(filepath.Join(data, cli.NodeFile))
+	var info cli.NodeInfo
+	if err != nil || json.Unmarshal(b, &info) != nil || info.PID == os.Getpid() {
+		return nil
+	}
+	c := http.Client{Timeout: time.Second}
+	resp, err := c.Get(info.URL + "/_rouse/health")
+	if err != nil {
+		return nil // it died: the file is a leftover
+	}
+	_ = resp.Body.Close()
+	return fmt.Errorf("a node is already running on %s: process %d at %s; stop it with `rouse stop`, or use another folder with --data",
+		data, info.PID, info.URL)
+}
+
+// listener is one address of the doors.
+type listener struct {
+	net.Listener
+	plain bool // serves the first API at /
+}
+
+// listen opens the addresses. A port that is taken is told with what can be done about it.
+func (n *Node) listen() ([]listener, error) {
+	if n.cfg.Dev && !loopback(n.cfg.Listen) && !n.cfg.DevKey {
+		return nil, fmt.Errorf("--listen %s: a development node accepts the key test/test and so listens on loopback only; "+
+			"use `rouse serve`, or --dev-key on a closed network", n.cfg.Listen)
+	}
+	ln, err := open(n.cfg.Listen, "--listen")
+	if err != nil {
+		return nil, err
+	}
+	list := []listener{{ln, false}}
+	if n.cfg.Dev && n.cfg.Plain != "off" {
+		plain, err := open(n.cfg.Plain, "--plain")
+		if err != nil {
+			_ = ln.Close()
+			return nil, err
+		}
+		n.cfg.Plain = plain.Addr().String()
+		list = append(list, listener{plain, true})
+	}
+	n.cfg.Listen = ln.Addr().String()
+	n.url = n.cfg.PublicURL
+	if n.url == "" {
+		n.url = "http://" + reachable(n.cfg.Listen)
+	}
+	return list, nil
+}
+
+func open(address, flag string) (net.Listener, error) {
+	ln, err := net.Listen("tcp", address)
+	if err == nil {
+		return ln, nil
+	}
+	var op *net.OpError
+	if errors.As(err, &op) {
+		err = op.Err
+	}
+	return nil, fmt.Errorf("listen on %s: %w; another address: %s HOST:PORT (port 0 takes a free one)", address, err, flag)
+}
+
+// reachable is how an address is dialled from this machine.
+func reachable(address string) string {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return address
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// open makes the parts and starts them.
+func (n *Node) open(ctx context.Context, env func(string) (string, bool)) error {
+	if err := os.MkdirAll(n.cfg.Data, 0o700); err != nil {
+		return fmt.Errorf("data folder: %w", err)
+	}
+	p, err := n.build(ctx, env)
+	if err != nil {
+		return err
+	}
+	n.parts = p
+	run, stop := context.WithCancel(context.WithoutCancel(ctx))
+	n.stop = stop
+	for _, l := range p.loops {
+		n.loops.Go(func() {
+			if err := l.run(run); err != nil && run.Err() == nil {
+				n.fail(fmt.Errorf("%s: %w", l.name, err))
+			}
+		})
+	}
+	n.front.open(p.handler, p.plain)
+	if err := n.writeNodeFile(); err != nil {
+		return errors.Join(err, n.Stop(ctx))
+	}
+	go n.watch()
+	return nil
+}
+
+// fail notes the first reason to end.
+func (n *Node) fail(err error) {
+	select {
+	case n.failed <- err:
+	default:
+	}
+}
+
+// watch ends the node when a part cannot go on or a client asked for it.
+func (n *Node) watch() {
+	var reason error
+	select {
+	case reason = <-n.failed:
+		n.log.Error("the node ends", "err", reason)
+	case reason = <-n.parts.store.Failed():
+		n.log.Error("the node ends: its store failed", "err", reason)
+	case <-n.asked:
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	err := n.Stop(ctx)
+	if reason != nil {
+		err = reason
+	}
+	n.done <- err
+}
+
+// ask is what a client's StopNode does.
+func (n *Node) ask() {
+	n.once.Do(func() { close(n.asked) })
+}
+
+// Done gives the reason when the node ended by itself or by a client's wish; nothing after Stop.
+func (n *Node) Done() <-chan error { return n.done }
+
+// URL is how the node is reached from here.
+func (n *Node) URL() string { return n.url }
+
+// FirstKey is the root key that was made at first start; "" when there was one.
+func (n *Node) FirstKey() (id, secret string) { return n.first.id, n.first.secret }
+
+// Stop ends the node in order; when ctx is done first, at once. Called once.
+func (n *Node) Stop(ctx context.Context) error {
+	if err := os.Remove(filepath.Join(n.cfg.Data, cli.NodeFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		n.log.Warn("remove node file", "err", err)
+	}
+	n.front.close(ctx)
+	n.stop()
+	ended := make(chan struct{})
+	go func() {
+		n.loops.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-ctx.Done():
+	}
+	return n.parts.close(ctx)
+}
+
+// front is the listeners and who answers them: first a closed door, then the parts' handlers.
+type front struct {
+	servers []*http.Server
+	lists   []listener
+	doors   []*door
+	wg      sync.WaitGroup
+	log     *slog.Logger
+}
+
+// door is a handler that can be opened.
+type door struct {
+	mu      sync.RWMutex
+	handler http.Handler // guarded by mu
+}
+
+func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	d.mu.RLock()
+	h := d.handler
+	d.mu.RUnlock()
+	h.ServeHTTP(w, r)
+}
+
+func newFront(lists []listener, log *slog.Logger) *front {
+	f := &front{lists: lists, log: log}
+	for range lists {
+		d := &door{handler: http.HandlerFunc(starting)}
+		f.doors = append(f.doors, d)
+		f.servers = append(f.servers, &http.Server{Handler: d, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+			MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)})
+	}
+	return f
+}
+
+// starting answers while the parts come up.
+func starting(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", "1")
+	w.WriteHeader(http.StatusServiceUnavailable)
+	_, _ = w.Write([]byte(`{"status":"starting"}`))
+}
+
+func (f *front) serve() {
+	for i, s := range f.servers {
+		f.wg.Go(func() {
+			if err := s.Serve(f.lists[i]); err != nil && !errors.Is(err, http.ErrServerClosed) {
+				f.log.Error("serve", "address", f.lists[i].Addr(), "err", err)
+			}
+		})
+	}
+}
+
+// open lets requests in.
+func (f *front) open(handler, plain http.Handler) {
+	for i, d := range f.doors {
+		d.mu.Lock()
+		d.handler = handler
+		if f.lists[i].plain {
+			d.handler = plain
+		}
+		d.mu.Unlock()
+	}
+}
+
+// close lets running requests end until ctx is done.
+func (f *front) close(ctx context.Context) {
+	grace, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	for _, s := range f.servers {
+		if err := s.Shutdown(grace); err != nil {
+			_ = s.Close() // streams and slow functions are cut off; their work is on disk or repeated
+		}
+	}
+	f.wg.Wait()
+}
