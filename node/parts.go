@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/rouse-dev/rouse"
 	"github.com/rouse-dev/rouse/api"
@@ -208,14 +207,12 @@ func (p *parts) fetch(ctx context.Context, bucket, key, version string) (io.Read
 	return r, nil
 }
 
-// assumable reports whether Lambda can assume a role: an instance gets its credentials from it.
-func (p *parts) assumable(ctx context.Context, role string) error {
-	arn, err := rouse.ParseARN(role)
-	if err != nil {
-		return err
+// assumable refuses a role that Lambda cannot assume: an instance gets its keys from it. The text is Lambda's.
+func (p *parts) assumable(_ context.Context, role string) error {
+	if p.identity.Assumable(role, "lambda.amazonaws.com") {
+		return nil
 	}
-	_, err = p.identity.Session(ctx, arn.Account, role, "check", time.Hour)
-	return err
+	return rouse.Errorf(rouse.Invalid, "The role defined for the function cannot be assumed by Lambda.").WithCode("InvalidParameterValueException")
 }
 
 // prepare refuses, when a function is made or changed, what would only fail when it runs.

@@ -256,6 +256,7 @@ type told struct {
 func (t *told) Write(at time.Time, line []byte) {
 	t.Writer.Write(at, line)
 	if t.feed.Watched() {
-		t.feed.Tell(console.Moment{At: at, Account: t.account, Line: &console.LineMoment{Function: t.function, Stream: t.stream, Text: string(line)}})
+		t.feed.Tell(console.Moment{At: at, Account: t.account, Line: &console.LineMoment{Function: t.function, Stream: t.stream,
+			Text: strings.TrimRight(string(line), "\n")}})
 	}
 }

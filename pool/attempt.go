@@ -67,7 +67,7 @@ func (in *instance) run(ctx context.Context, inv rouse.Invocation, out rouse.Sin
 	case err != nil:
 		t.Run = timeout
 		res.Error = timedOut(inv.ID, timeout)
-		say("%s %s Task timed out after %.2f seconds\n", stamp(time.Now()), inv.ID, timeout.Seconds())
+		say("%s %s Task timed out after %.2f seconds", stamp(time.Now()), inv.ID, timeout.Seconds())
 		status = "\tStatus: timeout"
 	case reply.State == guest.Exited && in.outOfMemory():
 		res.Error = rouse.Unhandled("Runtime.OutOfMemory", fmt.Sprintf("RequestId: %s Error: Runtime exited with error: signal: killed", inv.ID))

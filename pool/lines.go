@@ -44,14 +44,16 @@ func (l *lines) end() []byte {
 // guest takes a line of the guest.
 func (l *lines) guest(line guest.Line) { l.write(line.Time, line.Bytes) }
 
+// write keeps the newline at the end of each event, as Lambda's have it.
 func (l *lines) write(at time.Time, b []byte) {
+	b = append(b[:len(b):len(b)], '\n')
 	l.out.Write(at, b)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.keeping {
 		return
 	}
-	l.tail = append(append(l.tail, b...), '\n')
+	l.tail = append(l.tail, b...)
 	if over := len(l.tail) - rouse.LogTailMax; over > 0 {
 		l.tail = append(l.tail[:0], l.tail[over:]...)
 	}
