@@ -47,7 +47,8 @@ func TestReport(t *testing.T) {
 	}{
 		{"nothing", nil, false, false},
 		{"all", append(limits, check(sandbox.CheckPids, sandbox.InForce), check(sandbox.CheckEgress, sandbox.InForce)), true, true},
-		{"no pids", append(limits, check(sandbox.CheckPids, sandbox.Missing), check(sandbox.CheckEgress, sandbox.Missing)), false, false},
+		{"no pids", append(limits, check(sandbox.CheckPids, sandbox.Missing), check(sandbox.CheckEgress, sandbox.Missing)),
+			false, false},
 	} {
 		r := sandbox.Report{Checks: c.checks}
 		if r.Limited() != c.limited || r.Egress() != c.egress {

@@ -11,7 +11,7 @@
 //	<unified>/rouse/<owner>/<id>/run         v2: what is frozen; the payload is cloned into it, the init stays outside
 //
 // Nobody's pid is ever written to cgroup.procs on the way of a sandbox: that takes a lock of the whole system (15 ms at
-// p90). <owner> is the node's pid and start time; Sweep removes the groups of owners that are gone, with what lives in
+// p90). <owner> is the node's pid, start time and pid namespace; Sweep removes the groups of owners that are gone, with what lives in
 // them.
 //
 // A Tree is safe for concurrent use; a Group's methods are serialised by its owner.
@@ -176,7 +176,7 @@ func mounts(path string) (v1 map[string]string, v2 string, err error) {
 	return v1, v2, lines.Err()
 }
 
-// Owner names the process pid such that no later process has the same name.
+// Owner names the process pid of our pid namespace such that no other process ever has the same name.
 func Owner(pid int) (string, error) {
 	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
@@ -190,17 +190,25 @@ func Owner(pid int) (string, error) {
 	if len(f) < 20 {
 		return "", fmt.Errorf("stat of process %d: %d fields", pid, len(f))
 	}
-	return strconv.Itoa(pid) + "-" + f[19], nil
+	space, err := os.Readlink("/proc/self/ns/pid")
+	if err != nil {
+		return "", err
+	}
+	return strconv.Itoa(pid) + "-" + f[19] + "-" + strings.Trim(space, "pid:[]"), nil
 }
 
-// Alive reports whether the process that Owner named is still there.
+// Alive reports whether the process that Owner named is still there. One of another pid namespace, such as another
+// container's, cannot be seen from here and counts as alive; so does what is no owner's name.
 func Alive(owner string) bool {
-	pid, _, ok := strings.Cut(owner, "-")
-	n, err := strconv.Atoi(pid)
-	if !ok || err != nil {
-		return false
+	part := strings.Split(owner, "-")
+	pid, err := strconv.Atoi(part[0])
+	if len(part) != 3 || err != nil {
+		return true
 	}
-	now, err := Owner(n)
+	if self, err := os.Readlink("/proc/self/ns/pid"); err != nil || strings.Trim(self, "pid:[]") != part[2] {
+		return true
+	}
+	now, err := Owner(pid)
 	return err == nil && now == owner
 }
 
@@ -217,9 +225,28 @@ func write(path, value string) error {
 	return nil
 }
 
+// read reads a file of the kernel's: in one call, and without Go's poller, which Stats would feel.
 func read(path string) (string, error) {
-	b, err := os.ReadFile(path)
-	return strings.TrimSpace(string(b)), err
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return "", &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	defer unix.Close(fd)
+	var all []byte
+	b := make([]byte, 4096)
+	for {
+		n, err := unix.Read(fd, b)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return "", &os.PathError{Op: "read", Path: path, Err: err}
+		}
+		if n == 0 {
+			return strings.TrimSpace(string(all)), nil
+		}
+		all = append(all, b[:n]...)
+	}
 }
 
 func readInt(path string) (int64, error) {

@@ -134,7 +134,8 @@ func TestGroup(t *testing.T) {
 			if s.MemoryPeakBytes <= 0 || s.OOMKilled {
 				t.Errorf("stats: got %+v, want some memory and no lack of it", s)
 			}
-			for _, l := range []sandbox.Limits{{MemoryBytes: 128 << 20}, {MemoryBytes: 32 << 20}, {CPUs: 2}, {CPUs: 0.001}, {Pids: 10}, {}} {
+			for _, l := range []sandbox.Limits{{MemoryBytes: 128 << 20}, {MemoryBytes: 32 << 20}, {CPUs: 2}, {CPUs: 0.001},
+				{Pids: 10}, {}} {
 				if err := g.Limit(l); err != nil {
 					t.Errorf("limit to %+v: %v", l, err)
 				}
@@ -166,7 +167,13 @@ func TestSweep(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			tree := open(t, c)
 			dead := c
-			dead.Owner = strconv.Itoa(os.Getpid()) + "-1" // this process did not start then
+			me, err := cgroup.Owner(os.Getpid())
+			if err != nil {
+				t.Fatal(err)
+			}
+			part := strings.Split(me, "-")
+			part[1] = "1" // this process did not start then
+			dead.Owner = strings.Join(part, "-")
 			old := open(t, dead)
 			g, err := old.New("g", sandbox.Limits{MemoryBytes: 64 << 20})
 			if err != nil {
@@ -203,8 +210,9 @@ func TestOwner(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for owner, want := range map[string]bool{me: true, "": false, "x": false, "1-1": false, strconv.Itoa(os.Getpid()) + "-1": false,
-		"x-y": false, "999999999-5": false} {
+	space := me[strings.LastIndexByte(me, '-'):]
+	for owner, want := range map[string]bool{me: true, "1-1" + space: false, strconv.Itoa(os.Getpid()) + "-1" + space: false,
+		"999999999-5" + space: false, "999999999-5-1": true, "": true, "x": true, "1-1": true, "x-y-z": true} {
 		if got := cgroup.Alive(owner); got != want {
 			t.Errorf("alive %q: got %v, want %v", owner, got, want)
 		}

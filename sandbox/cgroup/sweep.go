@@ -24,7 +24,7 @@ func (t *Tree) Sweep() (gone []string, err error) {
 			continue
 		}
 		for _, o := range owners {
-			if o.IsDir() && o.Name() != t.owner && strings.Contains(o.Name(), "-") && !Alive(o.Name()) {
+			if o.IsDir() && o.Name() != t.owner && !Alive(o.Name()) {
 				gone = append(gone, o.Name())
 			}
 		}

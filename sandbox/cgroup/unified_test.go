@@ -23,7 +23,8 @@ func fakeTree(t *testing.T, files map[string]string) (*Tree, func(name string) s
 			t.Fatal(err)
 		}
 	}
-	tree := &Tree{owner: "1-1", v1: map[string]string{}, v2: dir, v2has: []string{"memory", "cpu", "pids"}, reasons: map[string]string{}}
+	tree := &Tree{owner: "1-1", v1: map[string]string{}, v2: dir, v2has: []string{"memory", "cpu", "pids"},
+		reasons: map[string]string{}}
 	return tree, func(name string) string {
 		t.Helper()
 		got, err := read(filepath.Join(dir, "g", name))
@@ -35,7 +36,8 @@ func fakeTree(t *testing.T, files map[string]string) (*Tree, func(name string) s
 }
 
 func TestUnifiedLimits(t *testing.T) {
-	tree, value := fakeTree(t, map[string]string{"memory.max": "", "memory.swap.max": "", "cpu.max": "", "cpu.weight": "", "pids.max": ""})
+	tree, value := fakeTree(t, map[string]string{"memory.max": "", "memory.swap.max": "", "cpu.max": "", "cpu.weight": "",
+		"pids.max": ""})
 	g := &Group{t: tree, id: "g"}
 	for _, c := range []struct {
 		limits sandbox.Limits
@@ -68,8 +70,8 @@ func TestUnifiedLimits(t *testing.T) {
 }
 
 func TestUnifiedStats(t *testing.T) {
-	tree, _ := fakeTree(t, map[string]string{"memory.current": "1000\n", "memory.peak": "5000\n", "memory.events": "low 0\noom 2\noom_kill 1\n",
-		"cpu.stat": "usage_usec 1500\nuser_usec 1000\n", "pids.current": "4\n"})
+	tree, _ := fakeTree(t, map[string]string{"memory.current": "1000\n", "memory.peak": "5000\n",
+		"memory.events": "low 0\noom 2\noom_kill 1\n", "cpu.stat": "usage_usec 1500\nuser_usec 1000\n", "pids.current": "4\n"})
 	s, err := (&Group{t: tree, id: "g"}).Stats()
 	want := sandbox.Stats{MemoryBytes: 1000, MemoryPeakBytes: 5000, CPU: 1_500_000, Pids: 3, OOMKilled: true}
 	if err != nil || s != want {

@@ -171,7 +171,8 @@ func freeSubnet() (netip.Prefix, error) {
 			}
 		}
 	}
-	return netip.Prefix{}, rouse.Errorf(rouse.Unavailable, "the host routes all of 10.213.0.0 to 10.255.255.255: no subnet is left for sandboxes")
+	return netip.Prefix{}, rouse.Errorf(rouse.Unavailable,
+		"the host routes all of 10.213.0.0 to 10.255.255.255: no subnet is left for sandboxes")
 }
 
 // routed are the networks that the host knows, in all of its routing tables, default routes aside.

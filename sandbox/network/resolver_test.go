@@ -35,8 +35,9 @@ func TestParseResolvers(t *testing.T) {
 	for conf, want := range map[string]string{
 		"":                      "",
 		"nameserver 10.0.0.1\n": "10.0.0.1:53",
-		"# nameserver 1.1.1.1\nsearch x\n nameserver\t127.0.0.53 # local\noptions edns0":                "127.0.0.53:53",
-		"nameserver 1.1.1.1\nnameserver ::1\nnameserver x\nnameserver fe80::1%eth0\nnameserver 4.4.4.4": "1.1.1.1:53 [::1]:53 [fe80::1%eth0]:53",
+		"# nameserver 1.1.1.1\nsearch x\n nameserver\t127.0.0.53 # local\noptions edns0": "127.0.0.53:53",
+		"nameserver 1.1.1.1\nnameserver ::1\nnameserver x\nnameserver fe80::1%eth0\n" +
+			"nameserver 4.4.4.4": "1.1.1.1:53 [::1]:53 [fe80::1%eth0]:53",
 		"nameserver\nnameserverx 1.1.1.1": "",
 	} {
 		var got []string

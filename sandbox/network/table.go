@@ -101,6 +101,26 @@ func (n *Network) keepOthersUnrouted() error {
 	return nil
 }
 
+// Blocked names the chain of somebody else, Docker's usually, that drops what is forwarded unless it knows it; "" when there
+// is none. Accepting in our table does not help against it, and it is not ours to change.
+func Blocked() string {
+	c, err := nftables.New()
+	if err != nil {
+		return ""
+	}
+	chains, err := c.ListChainsOfTableFamily(nftables.TableFamilyIPv4)
+	if err != nil {
+		return ""
+	}
+	for _, ch := range chains {
+		if ch.Hooknum != nil && *ch.Hooknum == *nftables.ChainHookForward && ch.Policy != nil &&
+			*ch.Policy == nftables.ChainPolicyDrop && !strings.HasPrefix(ch.Table.Name, tablePrefix) {
+			return ch.Table.Name + " " + ch.Name
+		}
+	}
+	return ""
+}
+
 func removeTable(owner string) error {
 	c, err := nftables.New()
 	if err != nil {

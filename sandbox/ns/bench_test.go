@@ -185,3 +185,13 @@ func BenchmarkFreezeThaw(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkStats(b *testing.B) {
+	d := open(b, ns.Config{})
+	box := sandboxtest.Create(b, d, lambda())
+	for b.Loop() {
+		if _, err := box.Stats(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

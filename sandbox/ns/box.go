@@ -405,6 +405,7 @@ func (b *Sandbox) free() {
 	}
 	b.d.mu.Lock()
 	delete(b.d.boxes, b.id)
+	b.d.count--
 	b.d.mu.Unlock()
 	close(b.over)
 	b.d.freed.Done()

@@ -54,31 +54,48 @@ func (d *Driver) create(ctx context.Context, spec sandbox.Spec) (*Sandbox, error
 	if b.limits.Files == 0 {
 		b.limits.Files = filesDefault
 	}
-	if err := d.register(b); err != nil {
+	if err := d.admit(); err != nil {
 		return nil, err
 	}
 	if err := d.build(ctx, b, img.helper, spec); err != nil {
 		b.free()
+		if errors.Is(err, syscall.EPIPE) { // somebody has killed the image's helper: the next one gets another
+			d.forget(spec.Image, img)
+		}
 		return nil, fmt.Errorf("create a sandbox: %w", err)
 	}
 	b.timing.Create = time.Since(start)
-	go b.watch()
-	return b, nil
+	return b, d.show(b)
 }
 
 const filesDefault = 1024
 
-func (d *Driver) register(b *Sandbox) error {
+// admit counts one more sandbox; free takes it back.
+func (d *Driver) admit() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed {
 		return errClosed()
 	}
-	if len(d.boxes) >= d.max {
+	if d.count >= d.max {
 		return rouse.Errorf(rouse.Limit, "this node has %d sandboxes, its limit", d.max)
 	}
-	d.boxes[b.id] = b
+	d.count++
 	d.freed.Add(1)
+	return nil
+}
+
+// show makes a built sandbox known to Close, and begins to watch it.
+func (d *Driver) show(b *Sandbox) error {
+	d.mu.Lock()
+	closed := d.closed
+	d.boxes[b.id] = b
+	d.mu.Unlock()
+	go b.watch()
+	if closed { // meanwhile: Close does not know it, and waits for it
+		b.end()
+		return errClosed()
+	}
 	return nil
 }
 

@@ -296,3 +296,39 @@ func TestCloseKills(t *testing.T) {
 		t.Error("create of a closed driver: got a sandbox, want an error")
 	}
 }
+
+// TestImageHelperIsReplaced: when somebody kills the process that an image lives by, its sandboxes live on, one create
+// fails, and the next one makes the image again.
+func TestImageHelperIsReplaced(t *testing.T) {
+	d := open(t, ns.Config{})
+	b := sandboxtest.Create(t, d, sandbox.Spec{})
+	p := sandboxtest.Shell(t, b, "read x; echo alive")
+	var helper int
+	for _, pid := range descendants(os.Getpid()) { // the only one of ours whose parent is the base, a child of this process
+		if parent(t, parent(t, pid)) == os.Getpid() {
+			helper = pid
+		}
+	}
+	if helper == 0 {
+		t.Fatal("no image helper was found")
+	}
+	_ = syscall.Kill(helper, syscall.SIGKILL)
+	sandboxtest.Until(t, "the helper's end", func() bool { return sandboxtest.Gone(helper) })
+	if _, err := d.Create(t.Context(), sandbox.Spec{}); err == nil {
+		t.Error("create without a helper: got a sandbox, want an error")
+	}
+	sandboxtest.Create(t, d, sandbox.Spec{})
+	p.Send("")
+	p.Expect("alive")
+}
+
+func parent(t *testing.T, pid int) int {
+	t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := strings.Fields(string(b[strings.LastIndexByte(string(b), ')')+1:]))
+	n, _ := strconv.Atoi(f[1])
+	return n
+}

@@ -77,7 +77,8 @@ type Driver struct {
 
 	mu     sync.Mutex
 	images map[string]*image   // guarded by mu
-	boxes  map[string]*Sandbox // guarded by mu; those not yet freed
+	boxes  map[string]*Sandbox // guarded by mu; those that are built and not yet freed
+	count  int                 // guarded by mu; those being built too
 	closed bool                // guarded by mu
 	freed  sync.WaitGroup      // one per box
 }
@@ -216,13 +217,21 @@ func (d *Driver) imageFor(ctx context.Context, binds []sandbox.Bind) (*image, ti
 		took = time.Since(start)
 	})
 	if i.err != nil { // the next one tries again
-		d.mu.Lock()
-		if d.images[key] == i {
-			delete(d.images, key)
-		}
-		d.mu.Unlock()
+		d.forget(binds, i)
 	}
 	return i, took, i.err
+}
+
+// forget gives up an image that does not work.
+func (d *Driver) forget(binds []sandbox.Bind, i *image) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if key := imageKey(binds); d.images[key] == i {
+		delete(d.images, key)
+		if i.helper != nil {
+			i.helper.close()
+		}
+	}
 }
 
 const imagesMax = 256

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/rouse-dev/rouse/sandbox"
+	"github.com/rouse-dev/rouse/sandbox/network"
 )
 
 // Report says what is in force.
@@ -44,11 +45,18 @@ const (
 
 func (d *Driver) checkEgress() sandbox.Check {
 	if d.net != nil {
-		return sandbox.Check{Name: sandbox.CheckEgress, State: sandbox.InForce, Detail: fmt.Sprintf(
+		c := sandbox.Check{Name: sandbox.CheckEgress, State: sandbox.InForce, Detail: fmt.Sprintf(
 			"veth to bridge %s (%s), nftables; private, link-local and the host's own addresses are refused, and IPv6",
 			d.net.Bridge(), d.net.Subnet())}
+		if chain := network.Blocked(); chain != "" {
+			c.State = sandbox.Partial
+			c.Detail += "; but the host's firewall (" + chain + ") drops forwarded packets by default"
+			c.Lift = fmt.Sprintf("iptables -I FORWARD -i %s -j ACCEPT; iptables -I FORWARD -o %[1]s -j ACCEPT", d.net.Bridge())
+		}
+		return c
 	}
-	c := sandbox.Check{Name: sandbox.CheckEgress, State: sandbox.Missing, Detail: "functions reach the platform only: " + d.netErr.Error()}
+	c := sandbox.Check{Name: sandbox.CheckEgress, State: sandbox.Missing,
+		Detail: "functions reach the platform only: " + d.netErr.Error()}
 	switch {
 	case d.rootless:
 		c.Lift = liftRoot

@@ -103,7 +103,9 @@ func node(dir string) {
 	if err != nil {
 		panic(err)
 	}
-	if err := b.Exec([]string{"/bin/sh", "-c", "sleep 1000 & echo $!; echo $$; wait"}, nil, "/", []*os.File{os.Stdin, os.Stdout, os.Stderr}); err != nil {
+	err = b.Exec([]string{"/bin/sh", "-c", "sleep 1000 & echo $!; echo $$; wait"}, nil, "/",
+		[]*os.File{os.Stdin, os.Stdout, os.Stderr})
+	if err != nil {
 		panic(err)
 	}
 	select {}
