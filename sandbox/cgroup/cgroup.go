@@ -21,6 +21,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -95,8 +96,9 @@ func Open(c Config) (*Tree, error) {
 		t.parents = append(t.parents, filepath.Dir(dir))
 	}
 	if len(t.v1) == 0 && len(t.v2has) == 0 {
-		t.Close()
-		return nil, fmt.Errorf("no control group can be made: %v", t.reasons)
+		_ = t.Close()
+		why := slices.Sorted(maps.Values(t.reasons))
+		return nil, fmt.Errorf("no control group can be made: %s", strings.Join(slices.Compact(why), "; "))
 	}
 	return t, nil
 }

@@ -33,7 +33,7 @@ func node() {
 	for _, frozen := range []bool{false, true} {
 		b, err := d.Create(context.Background(), spec)
 		check(err)
-		check(b.Mount("/usr", sandbox.MountTask))
+		check(b.Mount("/usr/bin", sandbox.MountTask))
 		r, w, err := os.Pipe()
 		check(err)
 		check(b.Exec([]string{"/bin/sh", "-c", "sleep 1000 & (setsid sleep 1000 &) ; echo up; wait"}, nil, "/", []*os.File{w, w, w}))
@@ -108,6 +108,24 @@ func TestKilledNodeLeavesNoProcess(t *testing.T) {
 	open(t, ns.Config{Egress: true})
 	if left := leftovers(t, owner); len(left) > 0 {
 		t.Errorf("what the dead node left after the next start: got %v, want nothing", left)
+	}
+}
+
+// TestKilledNodeRootless is the same for an ordinary user, who has nothing that could be left but processes.
+func TestKilledNodeRootless(t *testing.T) {
+	if os.Geteuid() == 0 {
+		asNobody(t, "^TestKilledNodeRootless$")
+		return
+	}
+	openRootless(t)
+	cmd, below := startNode(t)
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	for _, pid := range below {
+		sandboxtest.Until(t, "the end of "+strconv.Itoa(pid), func() bool { return sandboxtest.Gone(pid) })
+	}
+	if len(below) < 9 {
+		t.Errorf("processes below the node: got %v, want nine at least", below)
 	}
 }
 
