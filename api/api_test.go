@@ -334,3 +334,44 @@ func TestLimits(t *testing.T) {
 		t.Errorf("the snapshot lists %v, want %s", ids, id)
 	}
 }
+
+func TestAPIsMax(t *testing.T) {
+	a, ctx := open(t, kvtest.Memory(t)), t.Context()
+	var err error
+	n := 0
+	for ; n <= 600 && err == nil; n++ {
+		_, err = a.HTTP.CreateAPI(ctx, account, api.HTTPAPIInput{Name: ptr("n")}, nil)
+	}
+	wants(t, "APIs", err, rouse.Limit, "Maximum number of APIs for this account has been reached: 600")
+	if n != 601 {
+		t.Errorf("%d APIs could be made, want 600", n-1)
+	}
+	must(a.REST.CreateAPI(ctx, account, api.RESTAPIInput{Name: "n"}))(t)
+	must(a.HTTP.CreateAPI(ctx, "999999999999", api.HTTPAPIInput{Name: ptr("n")}, nil))(t)
+}
+
+// TestDeletedStaysDeleted: edits that are committed before the deletion and published after it do not bring an API back.
+func TestDeletedStaysDeleted(t *testing.T) {
+	a, ctx := open(t, kvtest.Memory(t)), t.Context()
+	for range 20 {
+		id := must(a.HTTP.CreateAPI(ctx, account, api.HTTPAPIInput{Name: ptr("n"), Target: ptr(function)}, nil))(t).APIID
+		var wg sync.WaitGroup
+		for i := range 4 {
+			wg.Go(func() {
+				_, err := a.HTTP.CreateRoute(ctx, account, id, api.HTTPRouteInput{RouteKey: ptr(fmt.Sprintf("GET /%d", i))})
+				if err != nil && rouse.KindOf(err) != rouse.NotFound {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Go(func() {
+			if err := a.HTTP.DeleteAPI(ctx, account, id); err != nil {
+				t.Error(err)
+			}
+		})
+		wg.Wait()
+		if got := served(a, id, "$default", "GET", "/"); got != "no api" {
+			t.Fatalf("a deleted API is served: %s", got)
+		}
+	}
+}

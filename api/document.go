@@ -6,7 +6,9 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"maps"
 	mrand "math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/rouse-dev/rouse/kv"
@@ -45,6 +47,7 @@ type design struct {
 // indexed is the value of an index key.
 type indexed struct {
 	Account  string
+	Kind     Kind
 	Revision uint64
 }
 
@@ -289,7 +292,7 @@ func (c *core) write(tx kv.Tx, e *edit, chunks int) error {
 			return overLimit("the API is larger than %d bytes", documentMax)
 		}
 		writeChunks(tx, key, body, chunks)
-		at, _ := json.Marshal(indexed{e.Account, e.Revision})
+		at, _ := json.Marshal(indexed{e.Account, e.kind(), e.Revision})
 		tx.Set(c.indexKey(e.ID), at)
 	}
 	for id, ds := range e.designs {
@@ -318,34 +321,40 @@ func (c *core) write(tx kv.Tx, e *edit, chunks int) error {
 
 // list reads the account's APIs of one kind, by id.
 func (c *core) list(ctx context.Context, account string, kind Kind) ([]*document, error) {
+	stored, err := c.index(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var all []*document
-	seen := map[string]bool{}
-	r := tuple.Prefix(account, c.region, "api", "document")
-	err := c.store.View(ctx, func(v kv.View) error {
-		for p, err := range v.Scan(r, listMax) {
-			if err != nil {
-				return err
-			}
-			parts, err := tuple.Parse(p.Key)
-			if err != nil {
-				return err
-			}
-			id := parts[4].(string)
-			if seen[id] {
-				continue
-			}
-			seen[id] = true
-			d, _, err := c.read(v, account, id)
-			if err != nil {
-				return err
-			}
-			if d.kind() == kind {
-				all = append(all, d)
-			}
+	for _, id := range slices.Sorted(maps.Keys(stored)) {
+		if at := stored[id]; at.Account != account || at.Kind != kind {
+			continue
 		}
-		return nil
-	})
-	return all, err
+		d, err := c.load(ctx, account, id)
+		if err != nil {
+			return nil, err
+		}
+		if d != nil { // not deleted since
+			all = append(all, d)
+		}
+	}
+	return all, nil
 }
 
-const listMax = 2 * apisMax * (documentMax/chunkMax + 2)
+// vacancy refuses another API when the account has its quota. Two at once may exceed it by one.
+func (c *core) vacancy(ctx context.Context, account string, kind Kind) error {
+	stored, err := c.index(ctx)
+	if err != nil {
+		return err
+	}
+	n := 0
+	for _, at := range stored {
+		if at.Account == account && at.Kind == kind {
+			n++
+		}
+	}
+	if n >= apisMax {
+		return overLimit("Maximum number of APIs for this account has been reached: %d", apisMax)
+	}
+	return nil
+}

@@ -19,11 +19,12 @@ type GatewayResponse struct {
 
 // The types whose defaults Rouse answers with itself.
 const (
-	Default4XX        = "DEFAULT_4XX"
-	Default5XX        = "DEFAULT_5XX"
-	defaultTemplate   = `{"message":$context.error.messageString}`
-	gatewayHeader     = "gatewayresponse.header."
-	gatewayVariables  = "requestId|extendedRequestId|stage|resourcePath|resourceId|path|httpMethod|apiId|accountId|domainName|identity.sourceIp|identity.userAgent|protocol|requestTime|requestTimeEpoch"
+	Default4XX       = "DEFAULT_4XX"
+	Default5XX       = "DEFAULT_5XX"
+	defaultTemplate  = `{"message":$context.error.messageString}`
+	gatewayHeader    = "gatewayresponse.header."
+	gatewayVariables = "requestId|extendedRequestId|stage|resourcePath|resourceId|path|httpMethod|apiId|accountId|domainName|" +
+		"identity.sourceIp|identity.userAgent|protocol|requestTime|requestTimeEpoch"
 	gatewayErrorNames = "error.message|error.messageString|error.responseType"
 )
 

@@ -127,7 +127,7 @@ func (h HTTP) CreateAPI(ctx context.Context, account string, in HTTPAPIInput, ta
 
 // make creates an empty HTTP API and lets fn fill it.
 func (h HTTP) make(ctx context.Context, account string, fn func(*edit) error) (HTTPAPI, error) {
-	if err := h.room(ctx, account, KindHTTP); err != nil {
+	if err := h.vacancy(ctx, account, KindHTTP); err != nil {
 		return HTTPAPI{}, err
 	}
 	d, err := h.create(ctx, account, func(e *edit) error {
@@ -139,15 +139,6 @@ func (h HTTP) make(ctx context.Context, account string, fn func(*edit) error) (H
 		return HTTPAPI{}, err
 	}
 	return h.show(d), nil
-}
-
-// room refuses another API when the account has its quota. Two at once may exceed it by one.
-func (c *core) room(ctx context.Context, account string, kind Kind) error {
-	all, err := c.list(ctx, account, kind)
-	if err == nil && len(all) >= apisMax {
-		return overLimit("Maximum number of APIs for this account has been reached: %d", apisMax)
-	}
-	return err
 }
 
 // apply sets what in says.

@@ -290,7 +290,8 @@ func (i *HTTPIntegration) checkTarget() error {
 }
 
 // CreateIntegration adds an integration.
-func (h HTTP) CreateIntegration(ctx context.Context, account, id string, in HTTPIntegrationInput) (i HTTPIntegration, err error) {
+func (h HTTP) CreateIntegration(ctx context.Context, account, id string,
+	in HTTPIntegrationInput) (i HTTPIntegration, err error) {
 	err = h.change(ctx, account, id, func(e *edit) error {
 		if len(e.HTTP.Integrations) >= routesMax {
 			return overLimit("Maximum number of integrations for this API has been reached: %d", routesMax)
@@ -306,7 +307,8 @@ func (h HTTP) CreateIntegration(ctx context.Context, account, id string, in HTTP
 }
 
 // UpdateIntegration changes what in says.
-func (h HTTP) UpdateIntegration(ctx context.Context, account, id, integration string, in HTTPIntegrationInput) (i HTTPIntegration, err error) {
+func (h HTTP) UpdateIntegration(ctx context.Context, account, id, integration string,
+	in HTTPIntegrationInput) (i HTTPIntegration, err error) {
 	err = h.change(ctx, account, id, func(e *edit) error {
 		at := e.HTTP.integration(integration)
 		if at < 0 {

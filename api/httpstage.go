@@ -144,7 +144,8 @@ func (e *edit) applyStage(at int, in HTTPStageInput) error {
 }
 
 // CreateStage adds a stage.
-func (h HTTP) CreateStage(ctx context.Context, account, id, name string, in HTTPStageInput, tags map[string]string) (s HTTPStage, err error) {
+func (h HTTP) CreateStage(ctx context.Context, account, id, name string, in HTTPStageInput,
+	tags map[string]string) (s HTTPStage, err error) {
 	if name != DefaultStage && !stageName.MatchString(name) {
 		return s, bad("Stage name only allows alphanumeric characters, hyphens, and underscores, or $default")
 	}
@@ -294,7 +295,8 @@ func (h HTTP) CreateDeployment(ctx context.Context, account, id, stage, descript
 }
 
 // UpdateDeployment changes a deployment's description.
-func (h HTTP) UpdateDeployment(ctx context.Context, account, id, deployment string, description *string) (x HTTPDeployment, err error) {
+func (h HTTP) UpdateDeployment(ctx context.Context, account, id, deployment string,
+	description *string) (x HTTPDeployment, err error) {
 	err = h.change(ctx, account, id, func(e *edit) error {
 		at := e.HTTP.deployment(deployment)
 		if at < 0 {

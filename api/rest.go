@@ -165,7 +165,7 @@ func (r REST) CreateAPI(ctx context.Context, account string, in RESTAPIInput) (R
 
 // make creates an empty REST API and lets fn fill it.
 func (r REST) make(ctx context.Context, account string, fn func(*edit) error) (RESTAPI, error) {
-	if err := r.room(ctx, account, KindREST); err != nil {
+	if err := r.vacancy(ctx, account, KindREST); err != nil {
 		return RESTAPI{}, err
 	}
 	d, err := r.create(ctx, account, func(e *edit) error {

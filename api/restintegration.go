@@ -34,7 +34,8 @@ const restTimeoutMax = 29000
 func noRESTIntegration() error { return notFound("Invalid Integration identifier specified") }
 
 // PutIntegration sets what a method's requests go to.
-func (r REST) PutIntegration(ctx context.Context, account, id, resource, method string, in RESTIntegrationInput) (out RESTIntegration, err error) {
+func (r REST) PutIntegration(ctx context.Context, account, id, resource, method string,
+	in RESTIntegrationInput) (out RESTIntegration, err error) {
 	err = r.onMethod(ctx, account, id, resource, method, func(e *edit, m *RESTMethod) error {
 		built, err := in.build(resource)
 		if err != nil {
@@ -223,7 +224,8 @@ func literal(s string) (string, bool) {
 }
 
 // onIntegration edits a method's integration.
-func (r REST) onIntegration(ctx context.Context, account, id, resource, method string, fn func(*RESTMethod, *RESTIntegration) error) error {
+func (r REST) onIntegration(ctx context.Context, account, id, resource, method string,
+	fn func(*RESTMethod, *RESTIntegration) error) error {
 	return r.onMethod(ctx, account, id, resource, method, func(e *edit, m *RESTMethod) error {
 		if m.Integration == nil {
 			return noRESTIntegration()
@@ -239,7 +241,8 @@ func (r REST) onIntegration(ctx context.Context, account, id, resource, method s
 }
 
 // UpdateIntegration applies patch operations to an integration.
-func (r REST) UpdateIntegration(ctx context.Context, account, id, resource, method string, ops []Patch) (out RESTIntegration, err error) {
+func (r REST) UpdateIntegration(ctx context.Context, account, id, resource, method string,
+	ops []Patch) (out RESTIntegration, err error) {
 	err = r.onIntegration(ctx, account, id, resource, method, func(_ *RESTMethod, in *RESTIntegration) error {
 		for _, op := range ops {
 			if err := in.patch(op); err != nil {
@@ -297,7 +300,8 @@ func (r REST) DeleteIntegration(ctx context.Context, account, id, resource, meth
 }
 
 // PutIntegrationResponse sets what becomes of an integration's answers.
-func (r REST) PutIntegrationResponse(ctx context.Context, account, id, resource, method string, in IntegrationResponse) (IntegrationResponse, error) {
+func (r REST) PutIntegrationResponse(ctx context.Context, account, id, resource, method string,
+	in IntegrationResponse) (IntegrationResponse, error) {
 	err := r.onIntegration(ctx, account, id, resource, method, func(m *RESTMethod, at *RESTIntegration) error {
 		return m.respond(at, in)
 	})
@@ -324,7 +328,8 @@ func (m *RESTMethod) respond(at *RESTIntegration, in IntegrationResponse) error 
 }
 
 // UpdateIntegrationResponse applies patch operations to an integration response.
-func (r REST) UpdateIntegrationResponse(ctx context.Context, account, id, resource, method, status string, ops []Patch) (out IntegrationResponse, err error) {
+func (r REST) UpdateIntegrationResponse(ctx context.Context, account, id, resource, method, status string,
+	ops []Patch) (out IntegrationResponse, err error) {
 	err = r.onIntegration(ctx, account, id, resource, method, func(m *RESTMethod, at *RESTIntegration) error {
 		var ok bool
 		if out, ok = at.Responses[status]; !ok {
@@ -353,7 +358,8 @@ func (r REST) UpdateIntegrationResponse(ctx context.Context, account, id, resour
 }
 
 // IntegrationResponse reads an integration response.
-func (r REST) IntegrationResponse(ctx context.Context, account, id, resource, method, status string) (IntegrationResponse, error) {
+func (r REST) IntegrationResponse(ctx context.Context, account, id, resource, method,
+	status string) (IntegrationResponse, error) {
 	in, err := r.Integration(ctx, account, id, resource, method)
 	if err != nil {
 		return IntegrationResponse{}, err

@@ -194,7 +194,8 @@ type RESTMethodInput struct {
 }
 
 // PutMethod adds a method to a resource.
-func (r REST) PutMethod(ctx context.Context, account, id, resource, method string, in RESTMethodInput) (m RESTMethod, err error) {
+func (r REST) PutMethod(ctx context.Context, account, id, resource, method string,
+	in RESTMethodInput) (m RESTMethod, err error) {
 	err = r.onResource(ctx, account, id, resource, func(e *edit, res *RESTResource) error {
 		if !slices.Contains(httpMethods, method) {
 			return bad("Invalid HttpMethod specified. Valid options are GET,PUT,POST,DELETE,PATCH,OPTIONS,HEAD,ANY")
@@ -325,7 +326,8 @@ func (r REST) DeleteMethod(ctx context.Context, account, id, resource, method st
 }
 
 // PutMethodResponse declares an answer of a method.
-func (r REST) PutMethodResponse(ctx context.Context, account, id, resource, method string, in MethodResponse) (MethodResponse, error) {
+func (r REST) PutMethodResponse(ctx context.Context, account, id, resource, method string,
+	in MethodResponse) (MethodResponse, error) {
 	err := r.onMethod(ctx, account, id, resource, method, func(e *edit, m *RESTMethod) error {
 		if _, ok := m.Responses[in.StatusCode]; ok {
 			return conflict("Response already exists for this resource")
@@ -356,7 +358,8 @@ func (m *RESTMethod) declare(in MethodResponse) error {
 }
 
 // UpdateMethodResponse applies patch operations to a declared answer.
-func (r REST) UpdateMethodResponse(ctx context.Context, account, id, resource, method, status string, ops []Patch) (out MethodResponse, err error) {
+func (r REST) UpdateMethodResponse(ctx context.Context, account, id, resource, method, status string,
+	ops []Patch) (out MethodResponse, err error) {
 	err = r.onMethod(ctx, account, id, resource, method, func(e *edit, m *RESTMethod) error {
 		var ok bool
 		if out, ok = m.Responses[status]; !ok {

@@ -140,7 +140,8 @@ func (x *exchange) appendContext1(b []byte, path, extendedID string, rest bool) 
 	b = appendString(append(b, `,"requestId":`...), x.requestID)
 	b = append(b, `,"identity":{"cognitoIdentityPoolId":null,"accountId":null,"cognitoIdentityId":null,"caller":null,"sourceIp":`...)
 	b = appendString(b, x.sourceIP)
-	b = append(b, `,"principalOrgId":null,"accessKey":null,"cognitoAuthenticationType":null,"cognitoAuthenticationProvider":null,"userArn":null,"userAgent":`...)
+	b = append(b, `,"principalOrgId":null,"accessKey":null,"cognitoAuthenticationType":null,`...)
+	b = append(b, `"cognitoAuthenticationProvider":null,"userArn":null,"userAgent":`...)
 	if agent := x.r.UserAgent(); agent != "" || !rest {
 		b = appendString(b, agent)
 	} else {

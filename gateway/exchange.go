@@ -25,6 +25,8 @@ type exchange struct {
 	r       *http.Request
 	started time.Time
 
+	snapshot *api.Snapshot // the only one that this request sees
+
 	live   *api.API
 	stage  *api.Stage
 	route  *api.Route
@@ -65,7 +67,7 @@ type pair struct {
 // take starts an exchange.
 func (g *Gateway) take(w http.ResponseWriter, r *http.Request) *exchange {
 	x := g.pool.Get().(*exchange)
-	x.g, x.w, x.r, x.started = g, w, r, time.Now()
+	x.g, x.w, x.r, x.started, x.snapshot = g, w, r, time.Now(), g.cfg.API.Snapshot()
 	x.sourceIP = g.cfg.SourceIP(r)
 	x.scheme, x.port = "http", "80"
 	if r.TLS != nil {

@@ -203,7 +203,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer g.done(x)
 	switch at.kind {
 	case atAPI:
-		g.serveAPI(x, g.cfg.API.Snapshot().API(at.id), at.path)
+		g.serveAPI(x, x.snapshot.API(at.id), at.path)
 	case atURL:
 		g.serveURL(x, at.id, at.path)
 	default:
@@ -225,7 +225,7 @@ func (g *Gateway) Plain(choose func(*api.Snapshot) *api.API) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := g.take(w, r)
 		defer g.done(x)
-		live := choose(g.cfg.API.Snapshot())
+		live := choose(x.snapshot)
 		if live == nil {
 			x.fail(http.StatusNotFound, `{"message":"Not Found"}`, errors.New("no API is deployed"))
 			return

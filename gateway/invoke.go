@@ -42,7 +42,7 @@ func (m *memories) of(s *api.Snapshot) *memory {
 
 // authorize decides whether the route's API may invoke its function for this request's method.
 func (x *exchange) authorize(origin rouse.Origin) error {
-	m := x.g.memories.of(x.g.cfg.API.Snapshot())
+	m := x.g.memories.of(x.snapshot)
 	at, ok := m.routes.Load(x.route)
 	if !ok {
 		at, _ = m.routes.LoadOrStore(x.route, new(routeMemory))

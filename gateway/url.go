@@ -22,7 +22,8 @@ type URLConfig struct {
 
 // Errors of function URLs, as AWS writes them.
 const (
-	urlForbidden = `{"Message":"Forbidden. For troubleshooting Function URL authorization issues, see: https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html"}`
+	urlForbidden = `{"Message":"Forbidden. For troubleshooting Function URL authorization issues, ` +
+		`see: https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html"}`
 	urlNotFound  = `{"Message":null}`
 	urlThrottled = `{"Message":"Rate Exceeded."}`
 	urlTooLarge  = `{"Message":"Request Entity Too Large"}`
@@ -102,7 +103,7 @@ func (x *exchange) urlOrigin(cfg URLConfig) (rouse.Origin, error) {
 
 // authorizeURL decides whether from may call the URL. What an anonymous caller may do is remembered for a moment.
 func (x *exchange) authorizeURL(id string, cfg URLConfig, from rouse.Origin) error {
-	m := x.g.memories.of(x.g.cfg.API.Snapshot())
+	m := x.g.memories.of(x.snapshot)
 	type urlKey string
 	if until, ok := m.routes.Load(urlKey(id)); ok && !cfg.IAM && x.started.Before(until.(time.Time)) {
 		return nil

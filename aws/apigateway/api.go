@@ -64,38 +64,45 @@ func (d *Door) apiOperations() []wire.Operation {
 	r := d.apis.REST
 	warnings := wire.Differs("what AWS warns of is an error or without effect; models and documentation are not kept")
 	return []wire.Operation{
-		op(d, "CreateRestApi", "POST /restapis 201", func(ctx context.Context, account string, in *createAPI) (*api.RESTAPI, error) {
-			return answer(r.CreateAPI(ctx, account, in.RESTAPIInput))
-		}, wire.Refuse("cloneFrom", "policy", "endpointConfiguration.vpcEndpointIds", "securityPolicy", "endpointAccessMode"),
+		op(d, "CreateRestApi", "POST /restapis 201",
+			func(ctx context.Context, account string, in *createAPI) (*api.RESTAPI, error) {
+				return answer(r.CreateAPI(ctx, account, in.RESTAPIInput))
+			}, wire.Refuse("cloneFrom", "policy", "endpointConfiguration.vpcEndpointIds", "securityPolicy", "endpointAccessMode"),
 			wire.RefuseExcept("apiKeySource", "HEADER"), wire.Differs("all endpoint types are served alike, without CloudFront")),
-		op(d, "GetRestApi", "GET /restapis/{restapi_id}", func(ctx context.Context, account string, in *atAPI) (*api.RESTAPI, error) {
-			return answer(r.API(ctx, account, in.APIID))
-		}),
-		op(d, "GetRestApis", "GET /restapis", func(ctx context.Context, account string, in *getAPIs) (*list[api.RESTAPI], error) {
-			all, err := r.APIs(ctx, account)
-			return cut(in.page, all, err)
-		}),
-		op(d, "UpdateRestApi", "PATCH /restapis/{restapi_id}", func(ctx context.Context, account string, in *updateAPI) (*api.RESTAPI, error) {
-			return answer(r.UpdateAPI(ctx, account, in.APIID, in.Operations))
-		}),
-		op(d, "DeleteRestApi", "DELETE /restapis/{restapi_id} 202", func(ctx context.Context, account string, in *atAPI) (*wire.None, error) {
-			return none(r.DeleteAPI(ctx, account, in.APIID))
-		}),
-		op(d, "ImportRestApi", "POST /restapis?mode=import 201", func(ctx context.Context, account string, in *importAPI) (*api.RESTAPI, error) {
-			spec, err := in.spec()
-			if err != nil {
-				return nil, err
-			}
-			return answer(r.ImportAPI(ctx, account, spec))
-		}, warnings),
-		op(d, "PutRestApi", "PUT /restapis/{restapi_id}", func(ctx context.Context, account string, in *putAPI) (*api.RESTAPI, error) {
-			spec, err := in.spec()
-			if err != nil {
-				return nil, err
-			}
-			spec.Merge = in.Mode != "overwrite"
-			return answer(r.PutAPI(ctx, account, in.APIID, spec))
-		}, warnings),
+		op(d, "GetRestApi", "GET /restapis/{restapi_id}",
+			func(ctx context.Context, account string, in *atAPI) (*api.RESTAPI, error) {
+				return answer(r.API(ctx, account, in.APIID))
+			}),
+		op(d, "GetRestApis", "GET /restapis",
+			func(ctx context.Context, account string, in *getAPIs) (*list[api.RESTAPI], error) {
+				all, err := r.APIs(ctx, account)
+				return cut(in.page, all, err)
+			}),
+		op(d, "UpdateRestApi", "PATCH /restapis/{restapi_id}",
+			func(ctx context.Context, account string, in *updateAPI) (*api.RESTAPI, error) {
+				return answer(r.UpdateAPI(ctx, account, in.APIID, in.Operations))
+			}),
+		op(d, "DeleteRestApi", "DELETE /restapis/{restapi_id} 202",
+			func(ctx context.Context, account string, in *atAPI) (*wire.None, error) {
+				return none(r.DeleteAPI(ctx, account, in.APIID))
+			}),
+		op(d, "ImportRestApi", "POST /restapis?mode=import 201",
+			func(ctx context.Context, account string, in *importAPI) (*api.RESTAPI, error) {
+				spec, err := in.spec()
+				if err != nil {
+					return nil, err
+				}
+				return answer(r.ImportAPI(ctx, account, spec))
+			}, warnings),
+		op(d, "PutRestApi", "PUT /restapis/{restapi_id}",
+			func(ctx context.Context, account string, in *putAPI) (*api.RESTAPI, error) {
+				spec, err := in.spec()
+				if err != nil {
+					return nil, err
+				}
+				spec.Merge = in.Mode != "overwrite"
+				return answer(r.PutAPI(ctx, account, in.APIID, spec))
+			}, warnings),
 	}
 }
 
@@ -149,26 +156,31 @@ func (d *Door) resourceOperations() []wire.Operation {
 	r := d.apis.REST
 	shown := wire.Differs("methods that are not embedded show their httpMethod, where AWS shows nothing")
 	return []wire.Operation{
-		op(d, "CreateResource", "POST /restapis/{restapi_id}/resources/{parent_id} 201", func(ctx context.Context, account string, in *createResource) (*api.RESTResource, error) {
-			return answer(r.CreateResource(ctx, account, in.APIID, in.ParentID, in.PathPart))
-		}),
-		op(d, "GetResource", "GET /restapis/{restapi_id}/resources/{resource_id}", func(ctx context.Context, account string, in *getResource) (*api.RESTResource, error) {
-			res, err := r.Resource(ctx, account, in.APIID, in.ResourceID)
-			return answer(brief(res, in.Embed), err)
-		}, shown),
-		op(d, "GetResources", "GET /restapis/{restapi_id}/resources", func(ctx context.Context, account string, in *getResources) (*list[api.RESTResource], error) {
-			all, err := r.Resources(ctx, account, in.APIID)
-			for i := range all {
-				all[i] = brief(all[i], in.Embed)
-			}
-			return cut(in.page, all, err)
-		}, shown),
-		op(d, "UpdateResource", "PATCH /restapis/{restapi_id}/resources/{resource_id}", func(ctx context.Context, account string, in *updateResource) (*api.RESTResource, error) {
-			res, err := r.UpdateResource(ctx, account, in.APIID, in.ResourceID, in.Operations)
-			return answer(brief(res, nil), err)
-		}),
-		op(d, "DeleteResource", "DELETE /restapis/{restapi_id}/resources/{resource_id} 202", func(ctx context.Context, account string, in *atResource) (*wire.None, error) {
-			return none(r.DeleteResource(ctx, account, in.APIID, in.ResourceID))
-		}),
+		op(d, "CreateResource", "POST /restapis/{restapi_id}/resources/{parent_id} 201",
+			func(ctx context.Context, account string, in *createResource) (*api.RESTResource, error) {
+				return answer(r.CreateResource(ctx, account, in.APIID, in.ParentID, in.PathPart))
+			}),
+		op(d, "GetResource", "GET /restapis/{restapi_id}/resources/{resource_id}",
+			func(ctx context.Context, account string, in *getResource) (*api.RESTResource, error) {
+				res, err := r.Resource(ctx, account, in.APIID, in.ResourceID)
+				return answer(brief(res, in.Embed), err)
+			}, shown),
+		op(d, "GetResources", "GET /restapis/{restapi_id}/resources",
+			func(ctx context.Context, account string, in *getResources) (*list[api.RESTResource], error) {
+				all, err := r.Resources(ctx, account, in.APIID)
+				for i := range all {
+					all[i] = brief(all[i], in.Embed)
+				}
+				return cut(in.page, all, err)
+			}, shown),
+		op(d, "UpdateResource", "PATCH /restapis/{restapi_id}/resources/{resource_id}",
+			func(ctx context.Context, account string, in *updateResource) (*api.RESTResource, error) {
+				res, err := r.UpdateResource(ctx, account, in.APIID, in.ResourceID, in.Operations)
+				return answer(brief(res, nil), err)
+			}),
+		op(d, "DeleteResource", "DELETE /restapis/{restapi_id}/resources/{resource_id} 202",
+			func(ctx context.Context, account string, in *atResource) (*wire.None, error) {
+				return none(r.DeleteResource(ctx, account, in.APIID, in.ResourceID))
+			}),
 	}
 }

@@ -113,20 +113,24 @@ func (d *Door) integrationOperations() []wire.Operation {
 	r := d.apis.REST
 	const base = "/restapis/{restapi_id}/resources/{resource_id}/methods/{http_method}/integration"
 	return []wire.Operation{
-		op(d, "PutIntegration", "PUT "+base+" 201", func(ctx context.Context, account string, in *putIntegration) (*api.RESTIntegration, error) {
-			return answer(r.PutIntegration(ctx, account, in.APIID, in.ResourceID, in.Method, in.RESTIntegrationInput))
-		}, wire.Refuse("connectionId", "tlsConfig", "integrationTarget"), wire.RefuseExcept("connectionType", "INTERNET"),
+		op(d, "PutIntegration", "PUT "+base+" 201",
+			func(ctx context.Context, account string, in *putIntegration) (*api.RESTIntegration, error) {
+				return answer(r.PutIntegration(ctx, account, in.APIID, in.ResourceID, in.Method, in.RESTIntegrationInput))
+			}, wire.Refuse("connectionId", "tlsConfig", "integrationTarget"), wire.RefuseExcept("connectionType", "INTERNET"),
 			wire.RefuseExcept("responseTransferMode", "BUFFERED"), wire.RefuseExcept("type", "AWS_PROXY", "HTTP_PROXY", "MOCK"),
 			wire.Differs("mocks have plain templates, as for CORS, and no VTL; request parameters map path parameters of HTTP_PROXY only; no caching: cacheKeyParameters are refused")),
-		op(d, "GetIntegration", "GET "+base, func(ctx context.Context, account string, in *atIntegration) (*api.RESTIntegration, error) {
-			return answer(r.Integration(ctx, account, in.APIID, in.ResourceID, in.Method))
-		}),
-		op(d, "UpdateIntegration", "PATCH "+base, func(ctx context.Context, account string, in *updateIntegration) (*api.RESTIntegration, error) {
-			return answer(r.UpdateIntegration(ctx, account, in.APIID, in.ResourceID, in.Method, in.Operations))
-		}),
-		op(d, "DeleteIntegration", "DELETE "+base+" 204", func(ctx context.Context, account string, in *atIntegration) (*wire.None, error) {
-			return none(r.DeleteIntegration(ctx, account, in.APIID, in.ResourceID, in.Method))
-		}),
+		op(d, "GetIntegration", "GET "+base,
+			func(ctx context.Context, account string, in *atIntegration) (*api.RESTIntegration, error) {
+				return answer(r.Integration(ctx, account, in.APIID, in.ResourceID, in.Method))
+			}),
+		op(d, "UpdateIntegration", "PATCH "+base,
+			func(ctx context.Context, account string, in *updateIntegration) (*api.RESTIntegration, error) {
+				return answer(r.UpdateIntegration(ctx, account, in.APIID, in.ResourceID, in.Method, in.Operations))
+			}),
+		op(d, "DeleteIntegration", "DELETE "+base+" 204",
+			func(ctx context.Context, account string, in *atIntegration) (*wire.None, error) {
+				return none(r.DeleteIntegration(ctx, account, in.APIID, in.ResourceID, in.Method))
+			}),
 		op(d, "PutIntegrationResponse", "PUT "+base+"/responses/{status_code} 201",
 			func(ctx context.Context, account string, in *putIntegrationResponse) (*api.IntegrationResponse, error) {
 				return answer(r.PutIntegrationResponse(ctx, account, in.APIID, in.ResourceID, in.Method, api.IntegrationResponse{

@@ -30,22 +30,27 @@ type updateDeployment struct {
 func (d *Door) deploymentOperations() []wire.Operation {
 	r := d.apis.REST
 	return []wire.Operation{
-		op(d, "CreateDeployment", "POST /restapis/{restapi_id}/deployments 201", func(ctx context.Context, account string, in *createDeployment) (*api.RESTDeployment, error) {
-			return answer(r.CreateDeployment(ctx, account, in.APIID, in.RESTDeploymentInput))
-		}, wire.Refuse("cacheClusterEnabled", "cacheClusterSize", "canarySettings")),
-		op(d, "GetDeployment", "GET /restapis/{restapi_id}/deployments/{deployment_id}", func(ctx context.Context, account string, in *getDeployment) (*api.RESTDeployment, error) {
-			return answer(r.Deployment(ctx, account, in.APIID, in.DeploymentID))
-		}),
-		op(d, "GetDeployments", "GET /restapis/{restapi_id}/deployments", func(ctx context.Context, account string, in *getDeployments) (*list[api.RESTDeployment], error) {
-			all, err := r.Deployments(ctx, account, in.APIID)
-			return cut(in.page, all, err)
-		}),
-		op(d, "UpdateDeployment", "PATCH /restapis/{restapi_id}/deployments/{deployment_id}", func(ctx context.Context, account string, in *updateDeployment) (*api.RESTDeployment, error) {
-			return answer(r.UpdateDeployment(ctx, account, in.APIID, in.DeploymentID, in.Operations))
-		}),
-		op(d, "DeleteDeployment", "DELETE /restapis/{restapi_id}/deployments/{deployment_id} 202", func(ctx context.Context, account string, in *atDeployment) (*wire.None, error) {
-			return none(r.DeleteDeployment(ctx, account, in.APIID, in.DeploymentID))
-		}),
+		op(d, "CreateDeployment", "POST /restapis/{restapi_id}/deployments 201",
+			func(ctx context.Context, account string, in *createDeployment) (*api.RESTDeployment, error) {
+				return answer(r.CreateDeployment(ctx, account, in.APIID, in.RESTDeploymentInput))
+			}, wire.Refuse("cacheClusterEnabled", "cacheClusterSize", "canarySettings")),
+		op(d, "GetDeployment", "GET /restapis/{restapi_id}/deployments/{deployment_id}",
+			func(ctx context.Context, account string, in *getDeployment) (*api.RESTDeployment, error) {
+				return answer(r.Deployment(ctx, account, in.APIID, in.DeploymentID))
+			}),
+		op(d, "GetDeployments", "GET /restapis/{restapi_id}/deployments",
+			func(ctx context.Context, account string, in *getDeployments) (*list[api.RESTDeployment], error) {
+				all, err := r.Deployments(ctx, account, in.APIID)
+				return cut(in.page, all, err)
+			}),
+		op(d, "UpdateDeployment", "PATCH /restapis/{restapi_id}/deployments/{deployment_id}",
+			func(ctx context.Context, account string, in *updateDeployment) (*api.RESTDeployment, error) {
+				return answer(r.UpdateDeployment(ctx, account, in.APIID, in.DeploymentID, in.Operations))
+			}),
+		op(d, "DeleteDeployment", "DELETE /restapis/{restapi_id}/deployments/{deployment_id} 202",
+			func(ctx context.Context, account string, in *atDeployment) (*wire.None, error) {
+				return none(r.DeleteDeployment(ctx, account, in.APIID, in.DeploymentID))
+			}),
 	}
 }
 
@@ -75,22 +80,27 @@ func (d *Door) stageOperations() []wire.Operation {
 	r := d.apis.REST
 	differs := wire.Differs("throttling is per node; tracingEnabled and metrics are kept and change nothing")
 	return []wire.Operation{
-		op(d, "CreateStage", "POST /restapis/{restapi_id}/stages 201", func(ctx context.Context, account string, in *createStage) (*api.RESTStage, error) {
-			return answer(r.CreateStage(ctx, account, in.APIID, in.RESTStageInput))
-		}, wire.Refuse("cacheClusterEnabled", "cacheClusterSize", "canarySettings", "documentationVersion"), differs),
-		op(d, "GetStage", "GET /restapis/{restapi_id}/stages/{stage_name}", func(ctx context.Context, account string, in *atStage) (*api.RESTStage, error) {
-			return answer(r.Stage(ctx, account, in.APIID, in.StageName))
-		}),
-		op(d, "GetStages", "GET /restapis/{restapi_id}/stages", func(ctx context.Context, account string, in *getStages) (*stages, error) {
-			all, err := r.Stages(ctx, account, in.APIID, in.DeploymentID)
-			return answer(stages{append([]api.RESTStage{}, all...)}, err)
-		}),
-		op(d, "UpdateStage", "PATCH /restapis/{restapi_id}/stages/{stage_name}", func(ctx context.Context, account string, in *updateStage) (*api.RESTStage, error) {
-			return answer(r.UpdateStage(ctx, account, in.APIID, in.StageName, in.Operations))
-		}, differs),
-		op(d, "DeleteStage", "DELETE /restapis/{restapi_id}/stages/{stage_name} 202", func(ctx context.Context, account string, in *atStage) (*wire.None, error) {
-			return none(r.DeleteStage(ctx, account, in.APIID, in.StageName))
-		}),
+		op(d, "CreateStage", "POST /restapis/{restapi_id}/stages 201",
+			func(ctx context.Context, account string, in *createStage) (*api.RESTStage, error) {
+				return answer(r.CreateStage(ctx, account, in.APIID, in.RESTStageInput))
+			}, wire.Refuse("cacheClusterEnabled", "cacheClusterSize", "canarySettings", "documentationVersion"), differs),
+		op(d, "GetStage", "GET /restapis/{restapi_id}/stages/{stage_name}",
+			func(ctx context.Context, account string, in *atStage) (*api.RESTStage, error) {
+				return answer(r.Stage(ctx, account, in.APIID, in.StageName))
+			}),
+		op(d, "GetStages", "GET /restapis/{restapi_id}/stages",
+			func(ctx context.Context, account string, in *getStages) (*stages, error) {
+				all, err := r.Stages(ctx, account, in.APIID, in.DeploymentID)
+				return answer(stages{append([]api.RESTStage{}, all...)}, err)
+			}),
+		op(d, "UpdateStage", "PATCH /restapis/{restapi_id}/stages/{stage_name}",
+			func(ctx context.Context, account string, in *updateStage) (*api.RESTStage, error) {
+				return answer(r.UpdateStage(ctx, account, in.APIID, in.StageName, in.Operations))
+			}, differs),
+		op(d, "DeleteStage", "DELETE /restapis/{restapi_id}/stages/{stage_name} 202",
+			func(ctx context.Context, account string, in *atStage) (*wire.None, error) {
+				return none(r.DeleteStage(ctx, account, in.APIID, in.StageName))
+			}),
 	}
 }
 
@@ -168,11 +178,13 @@ func (d *Door) tagOperations() []wire.Operation {
 			all, err := d.apis.Tags(ctx, account, in.ResourceARN)
 			return answer(tags{all}, err)
 		}),
-		op(d, "TagResource", "PUT /tags/{resource_arn} 204", func(ctx context.Context, account string, in *tagResource) (*wire.None, error) {
-			return none(d.apis.Tag(ctx, account, in.ResourceARN, in.Tags))
-		}),
-		op(d, "UntagResource", "DELETE /tags/{resource_arn} 204", func(ctx context.Context, account string, in *untagResource) (*wire.None, error) {
-			return none(d.apis.Untag(ctx, account, in.ResourceARN, in.TagKeys))
-		}),
+		op(d, "TagResource", "PUT /tags/{resource_arn} 204",
+			func(ctx context.Context, account string, in *tagResource) (*wire.None, error) {
+				return none(d.apis.Tag(ctx, account, in.ResourceARN, in.Tags))
+			}),
+		op(d, "UntagResource", "DELETE /tags/{resource_arn} 204",
+			func(ctx context.Context, account string, in *untagResource) (*wire.None, error) {
+				return none(d.apis.Untag(ctx, account, in.ResourceARN, in.TagKeys))
+			}),
 	}
 }

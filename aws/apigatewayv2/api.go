@@ -54,9 +54,10 @@ func (d *Door) apiOperations() []wire.Operation {
 	h := d.apis.HTTP
 	schema := wire.Refuse("disableSchemaValidation")
 	return []wire.Operation{
-		op(d, "CreateApi", "POST /v2/apis 201", func(ctx context.Context, account string, in *createAPI) (*api.HTTPAPI, error) {
-			return answer(h.CreateAPI(ctx, account, in.HTTPAPIInput, in.Tags))
-		}, schema, wire.RefuseExcept("protocolType", "HTTP")),
+		op(d, "CreateApi", "POST /v2/apis 201",
+			func(ctx context.Context, account string, in *createAPI) (*api.HTTPAPI, error) {
+				return answer(h.CreateAPI(ctx, account, in.HTTPAPIInput, in.Tags))
+			}, schema, wire.RefuseExcept("protocolType", "HTTP")),
 		op(d, "GetApi", "GET /v2/apis/{apiId}", func(ctx context.Context, account string, in *atAPI) (*api.HTTPAPI, error) {
 			return answer(h.API(ctx, account, in.APIID))
 		}),
@@ -64,21 +65,26 @@ func (d *Door) apiOperations() []wire.Operation {
 			all, err := h.APIs(ctx, account)
 			return cut(in.page, all, err)
 		}),
-		op(d, "UpdateApi", "PATCH /v2/apis/{apiId}", func(ctx context.Context, account string, in *updateAPI) (*api.HTTPAPI, error) {
-			return answer(h.UpdateAPI(ctx, account, in.APIID, in.HTTPAPIInput))
-		}, schema),
-		op(d, "DeleteApi", "DELETE /v2/apis/{apiId} 204", func(ctx context.Context, account string, in *atAPI) (*wire.None, error) {
-			return none(h.DeleteAPI(ctx, account, in.APIID))
-		}),
-		op(d, "ImportApi", "PUT /v2/apis 201", func(ctx context.Context, account string, in *importAPI) (*api.HTTPAPI, error) {
-			return answer(h.ImportAPI(ctx, account, []byte(in.Body), in.Basepath))
-		}, wire.RefuseExcept("basepath", "ignore", "prepend"), wire.Differs("what AWS warns of is an error or without effect")),
-		op(d, "ReimportApi", "PUT /v2/apis/{apiId} 201", func(ctx context.Context, account string, in *reimportAPI) (*api.HTTPAPI, error) {
-			return answer(h.ReimportAPI(ctx, account, in.APIID, []byte(in.Body), in.Basepath))
-		}, wire.RefuseExcept("basepath", "ignore", "prepend"), wire.Differs("what AWS warns of is an error or without effect")),
-		op(d, "DeleteCorsConfiguration", "DELETE /v2/apis/{apiId}/cors 204", func(ctx context.Context, account string, in *atCORS) (*wire.None, error) {
-			return none(h.DeleteCORS(ctx, account, in.APIID))
-		}),
+		op(d, "UpdateApi", "PATCH /v2/apis/{apiId}",
+			func(ctx context.Context, account string, in *updateAPI) (*api.HTTPAPI, error) {
+				return answer(h.UpdateAPI(ctx, account, in.APIID, in.HTTPAPIInput))
+			}, schema),
+		op(d, "DeleteApi", "DELETE /v2/apis/{apiId} 204",
+			func(ctx context.Context, account string, in *atAPI) (*wire.None, error) {
+				return none(h.DeleteAPI(ctx, account, in.APIID))
+			}),
+		op(d, "ImportApi", "PUT /v2/apis 201",
+			func(ctx context.Context, account string, in *importAPI) (*api.HTTPAPI, error) {
+				return answer(h.ImportAPI(ctx, account, []byte(in.Body), in.Basepath))
+			}, wire.RefuseExcept("basepath", "ignore", "prepend"), wire.Differs("what AWS warns of is an error or without effect")),
+		op(d, "ReimportApi", "PUT /v2/apis/{apiId} 201",
+			func(ctx context.Context, account string, in *reimportAPI) (*api.HTTPAPI, error) {
+				return answer(h.ReimportAPI(ctx, account, in.APIID, []byte(in.Body), in.Basepath))
+			}, wire.RefuseExcept("basepath", "ignore", "prepend"), wire.Differs("what AWS warns of is an error or without effect")),
+		op(d, "DeleteCorsConfiguration", "DELETE /v2/apis/{apiId}/cors 204",
+			func(ctx context.Context, account string, in *atCORS) (*wire.None, error) {
+				return none(h.DeleteCORS(ctx, account, in.APIID))
+			}),
 	}
 }
 
@@ -115,22 +121,27 @@ func (d *Door) routeOperations() []wire.Operation {
 	refused := wire.Refuse("apiKeyRequired", "authorizationScopes", "authorizerId", "modelSelectionExpression", "requestModels",
 		"requestParameters", "routeResponseSelectionExpression")
 	return []wire.Operation{
-		op(d, "CreateRoute", "POST /v2/apis/{apiId}/routes 201", func(ctx context.Context, account string, in *createRoute) (*api.HTTPRoute, error) {
-			return answer(h.CreateRoute(ctx, account, in.APIID, in.HTTPRouteInput))
-		}, refused, wire.RefuseExcept("authorizationType", "NONE")),
-		op(d, "GetRoute", "GET /v2/apis/{apiId}/routes/{routeId}", func(ctx context.Context, account string, in *atRoute) (*api.HTTPRoute, error) {
-			return answer(h.Route(ctx, account, in.APIID, in.RouteID))
-		}),
-		op(d, "GetRoutes", "GET /v2/apis/{apiId}/routes", func(ctx context.Context, account string, in *getRoutes) (*list[api.HTTPRoute], error) {
-			all, err := h.Routes(ctx, account, in.APIID)
-			return cut(in.page, all, err)
-		}),
-		op(d, "UpdateRoute", "PATCH /v2/apis/{apiId}/routes/{routeId}", func(ctx context.Context, account string, in *updateRoute) (*api.HTTPRoute, error) {
-			return answer(h.UpdateRoute(ctx, account, in.APIID, in.RouteID, in.HTTPRouteInput))
-		}, refused, wire.RefuseExcept("authorizationType", "NONE")),
-		op(d, "DeleteRoute", "DELETE /v2/apis/{apiId}/routes/{routeId} 204", func(ctx context.Context, account string, in *atRoute) (*wire.None, error) {
-			return none(h.DeleteRoute(ctx, account, in.APIID, in.RouteID))
-		}),
+		op(d, "CreateRoute", "POST /v2/apis/{apiId}/routes 201",
+			func(ctx context.Context, account string, in *createRoute) (*api.HTTPRoute, error) {
+				return answer(h.CreateRoute(ctx, account, in.APIID, in.HTTPRouteInput))
+			}, refused, wire.RefuseExcept("authorizationType", "NONE")),
+		op(d, "GetRoute", "GET /v2/apis/{apiId}/routes/{routeId}",
+			func(ctx context.Context, account string, in *atRoute) (*api.HTTPRoute, error) {
+				return answer(h.Route(ctx, account, in.APIID, in.RouteID))
+			}),
+		op(d, "GetRoutes", "GET /v2/apis/{apiId}/routes",
+			func(ctx context.Context, account string, in *getRoutes) (*list[api.HTTPRoute], error) {
+				all, err := h.Routes(ctx, account, in.APIID)
+				return cut(in.page, all, err)
+			}),
+		op(d, "UpdateRoute", "PATCH /v2/apis/{apiId}/routes/{routeId}",
+			func(ctx context.Context, account string, in *updateRoute) (*api.HTTPRoute, error) {
+				return answer(h.UpdateRoute(ctx, account, in.APIID, in.RouteID, in.HTTPRouteInput))
+			}, refused, wire.RefuseExcept("authorizationType", "NONE")),
+		op(d, "DeleteRoute", "DELETE /v2/apis/{apiId}/routes/{routeId} 204",
+			func(ctx context.Context, account string, in *atRoute) (*wire.None, error) {
+				return none(h.DeleteRoute(ctx, account, in.APIID, in.RouteID))
+			}),
 	}
 }
 
@@ -172,21 +183,26 @@ func (d *Door) integrationOperations() []wire.Operation {
 		"requestTemplates", "responseParameters", "templateSelectionExpression", "tlsConfig")
 	internet := wire.RefuseExcept("connectionType", "INTERNET")
 	return []wire.Operation{
-		op(d, "CreateIntegration", "POST /v2/apis/{apiId}/integrations 201", func(ctx context.Context, account string, in *createIntegration) (*api.HTTPIntegration, error) {
-			return answer(h.CreateIntegration(ctx, account, in.APIID, in.HTTPIntegrationInput))
-		}, refused, internet, wire.Differs("payloadFormatVersion is 1.0 when it is left out")),
-		op(d, "GetIntegration", "GET /v2/apis/{apiId}/integrations/{integrationId}", func(ctx context.Context, account string, in *atIntegration) (*api.HTTPIntegration, error) {
-			return answer(h.Integration(ctx, account, in.APIID, in.IntegrationID))
-		}),
-		op(d, "GetIntegrations", "GET /v2/apis/{apiId}/integrations", func(ctx context.Context, account string, in *getIntegrations) (*list[api.HTTPIntegration], error) {
-			all, err := h.Integrations(ctx, account, in.APIID)
-			return cut(in.page, all, err)
-		}),
-		op(d, "UpdateIntegration", "PATCH /v2/apis/{apiId}/integrations/{integrationId}", func(ctx context.Context, account string, in *updateIntegration) (*api.HTTPIntegration, error) {
-			return answer(h.UpdateIntegration(ctx, account, in.APIID, in.IntegrationID, in.HTTPIntegrationInput))
-		}, refused, internet),
-		op(d, "DeleteIntegration", "DELETE /v2/apis/{apiId}/integrations/{integrationId} 204", func(ctx context.Context, account string, in *atIntegration) (*wire.None, error) {
-			return none(h.DeleteIntegration(ctx, account, in.APIID, in.IntegrationID))
-		}),
+		op(d, "CreateIntegration", "POST /v2/apis/{apiId}/integrations 201",
+			func(ctx context.Context, account string, in *createIntegration) (*api.HTTPIntegration, error) {
+				return answer(h.CreateIntegration(ctx, account, in.APIID, in.HTTPIntegrationInput))
+			}, refused, internet, wire.Differs("payloadFormatVersion is 1.0 when it is left out")),
+		op(d, "GetIntegration", "GET /v2/apis/{apiId}/integrations/{integrationId}",
+			func(ctx context.Context, account string, in *atIntegration) (*api.HTTPIntegration, error) {
+				return answer(h.Integration(ctx, account, in.APIID, in.IntegrationID))
+			}),
+		op(d, "GetIntegrations", "GET /v2/apis/{apiId}/integrations",
+			func(ctx context.Context, account string, in *getIntegrations) (*list[api.HTTPIntegration], error) {
+				all, err := h.Integrations(ctx, account, in.APIID)
+				return cut(in.page, all, err)
+			}),
+		op(d, "UpdateIntegration", "PATCH /v2/apis/{apiId}/integrations/{integrationId}",
+			func(ctx context.Context, account string, in *updateIntegration) (*api.HTTPIntegration, error) {
+				return answer(h.UpdateIntegration(ctx, account, in.APIID, in.IntegrationID, in.HTTPIntegrationInput))
+			}, refused, internet),
+		op(d, "DeleteIntegration", "DELETE /v2/apis/{apiId}/integrations/{integrationId} 204",
+			func(ctx context.Context, account string, in *atIntegration) (*wire.None, error) {
+				return none(h.DeleteIntegration(ctx, account, in.APIID, in.IntegrationID))
+			}),
 	}
 }
