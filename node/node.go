@@ -68,6 +68,8 @@ type Node struct {
 	loops  sync.WaitGroup
 	asked  chan struct{} // closed when a client asked for the end
 	once   sync.Once
+	ending sync.Once
+	ended  error      // of the first Stop; set within ending
 	done   chan error // buffer 1
 	failed chan error // buffer 1: the first loop that could not go on
 }
@@ -257,8 +259,13 @@ func (n *Node) URL() string { return n.url }
 // FirstKey is the root key that was made at first start; "" when there was one.
 func (n *Node) FirstKey() (id, secret string) { return n.first.id, n.first.secret }
 
-// Stop ends the node in order; when ctx is done first, at once. Called once.
+// Stop ends the node in order; when ctx is done first, at once. Later calls wait for the first and answer the same.
 func (n *Node) Stop(ctx context.Context) error {
+	n.ending.Do(func() { n.ended = n.end(ctx) })
+	return n.ended
+}
+
+func (n *Node) end(ctx context.Context) error {
 	if err := os.Remove(filepath.Join(n.cfg.Data, cli.NodeFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		n.log.Warn("remove node file", "err", err)
 	}
