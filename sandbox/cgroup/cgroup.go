@@ -103,14 +103,18 @@ func Open(c Config) (*Tree, error) {
 	return t, nil
 }
 
-// makeOwn makes a node's folder and the one of all nodes, in a hierarchy that must be there.
-func makeOwn(dir string) error {
-	for _, d := range []string{filepath.Dir(dir), dir} {
-		if err := os.Mkdir(d, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
+// makeOwn makes a node's folder and the one of all nodes, in a hierarchy that must be there. Another node that ends may
+// remove the latter in between.
+func makeOwn(dir string) (err error) {
+	for range 3 {
+		if err = os.Mkdir(filepath.Dir(dir), 0o755); err != nil && !errors.Is(err, os.ErrExist) {
 			return err
 		}
+		if err = os.Mkdir(dir, 0o755); err == nil || errors.Is(err, os.ErrExist) {
+			return nil
+		}
 	}
-	return nil
+	return err
 }
 
 func (t *Tree) miss(name, why string) {
