@@ -33,7 +33,7 @@ func (p *Pool) Attempt(ctx context.Context, v *catalog.Version, inv rouse.Invoca
 		t.Queued = max(0, waited-g.start.total())
 	}
 	res, healthy := g.inst.run(context.WithoutCancel(ctx), inv, out, t)
-	p.giveBack(g.inst, healthy)
+	p.giveBack(g.inst, res.Timing.Run, healthy)
 	return res, nil
 }
 

@@ -7,10 +7,12 @@
 //	  ▲                   │ timed out, exited, garbage            └ thawed when lent
 //	  └── start ──────────┴────────────────────────────► gone
 //
-// A caller that finds nothing idle queues in its set and asks for one more start. Whatever comes first, an instance given
-// back or the one being started, takes the first in the queue; a start whose turn comes when nobody waits any more is
-// dropped. So a burst starts no more instances than it needs, and finishes in order: starts pass a first-in first-out
-// limiter of a few per core, because too many at once make all of them late.
+// A caller that finds nothing idle queues in its set and asks for one more start: at once, or, where the queue moves so
+// fast that a start would come too late to help, only after as long as a start takes (worthWaiting). Whatever comes first,
+// an instance given back or the one being started, takes the first in the queue; a start whose turn comes when nobody
+// waits any more is dropped. So a burst starts no more instances than it needs, a fast handler is not spread over more
+// processes than there are cores to run them, and all finishes in order: starts pass a first-in first-out limiter of a few
+// per core, because too many at once make all of them late.
 //
 // Memory is a budget. A busy instance counts with all its configured memory, an idle one with a quarter, since most of its
 // pages are cold. What does not fit evicts the instance idle for longest, of any function; when none is idle the start
@@ -75,11 +77,14 @@ type set struct {
 	count    int         // instances of this set, starting ones included
 	starting int
 	retired  bool
+	run      time.Duration // how long an attempt takes, lately; 0 before the first has ended
+	boot     time.Duration // how long a start takes, lately
 }
 
 // ticket is a caller's place in the queue of its set.
 type ticket struct {
-	got chan grant // buffer 1
+	got    chan grant // buffer 1
+	served bool       // guarded by the pool's mu
 }
 
 // grant answers a ticket: an instance, or why there is none.
@@ -129,12 +134,15 @@ func (p *Pool) lend(ctx context.Context, v *catalog.Version) (grant, error) {
 	}
 	t := &ticket{got: make(chan grant, 1)}
 	s.waiting = append(s.waiting, t)
-	s.count++
-	s.starting++
-	p.wg.Add(1)
-	p.mu.Unlock()
 	// The start outlives the caller: when the caller goes, the instance serves the next one.
-	go p.start(context.WithoutCancel(ctx), s)
+	background := context.WithoutCancel(ctx)
+	if d := worthWaiting(s.run, s.boot, s.count-s.starting, len(s.waiting)); d > 0 {
+		later := time.AfterFunc(d, func() { p.startLate(background, s, t) })
+		defer later.Stop()
+	} else {
+		p.startOne(background, s)
+	}
+	p.mu.Unlock()
 
 	select {
 	case g := <-t.got:
@@ -146,6 +154,43 @@ func (p *Pool) lend(ctx context.Context, v *catalog.Version) (grant, error) {
 }
 
 func stopping() error { return rouse.Errorf(rouse.Unavailable, "the node is stopping") }
+
+// patienceMax bounds how long a caller waits for a busy instance before one is started for it.
+const patienceMax = 50 * time.Millisecond
+
+// worthWaiting says how long the last of some waiting callers should wait before an instance is started for it: not at all
+// when nothing runs, when it is not known how long an attempt takes, or when the queue before it takes longer than a start.
+// Otherwise as long as a start takes, in case that the attempts under way are longer than usual.
+func worthWaiting(run, boot time.Duration, instances, waiting int) time.Duration {
+	if instances <= 0 || run <= 0 || run*time.Duration(waiting)/time.Duration(instances) >= boot {
+		return 0
+	}
+	return min(boot, patienceMax)
+}
+
+// lately moves an average an eighth of the way to the newest value.
+func lately(average, newest time.Duration) time.Duration {
+	if average == 0 {
+		return max(newest, 1)
+	}
+	return max(average+(newest-average)/8, 1)
+}
+
+// startOne starts an instance in the background. The caller holds mu.
+func (p *Pool) startOne(ctx context.Context, s *set) {
+	s.count++
+	s.starting++
+	p.wg.Go(func() { p.start(ctx, s) })
+}
+
+// startLate starts an instance for a caller that still waits.
+func (p *Pool) startLate(ctx context.Context, s *set, t *ticket) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !t.served && !p.closed {
+		p.startOne(ctx, s)
+	}
+}
 
 // set finds or makes the set of v and retires the sets of older revisions. The caller holds mu.
 func (p *Pool) set(v *catalog.Version) *set {
@@ -221,11 +266,12 @@ func (p *Pool) signal() {
 	p.freed = make(chan struct{})
 }
 
-// giveBack returns an instance after an attempt. A broken one goes.
-func (p *Pool) giveBack(inst *instance, healthy bool) {
+// giveBack returns an instance after an attempt of some length. A broken one goes.
+func (p *Pool) giveBack(inst *instance, ran time.Duration, healthy bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := inst.set
+	s.run = lately(s.run, ran)
 	if !healthy || !inst.alive() || s.retired || p.closed {
 		p.forget(inst)
 		return
@@ -236,9 +282,7 @@ func (p *Pool) giveBack(inst *instance, healthy bool) {
 // offer gives an instance to the first who waits, or makes it idle. The caller holds mu.
 func (p *Pool) offer(s *set, g grant) {
 	if len(s.waiting) > 0 {
-		t := s.waiting[0]
-		s.waiting = s.waiting[1:]
-		t.got <- g
+		p.answer(s, g)
 		return
 	}
 	if s.retired || p.closed {
@@ -260,6 +304,7 @@ func (p *Pool) cancel(s *set, t *ticket) {
 	for i, w := range s.waiting {
 		if w == t {
 			s.waiting = append(s.waiting[:i], s.waiting[i+1:]...)
+			t.served = true
 			return
 		}
 	}
@@ -273,7 +318,6 @@ const idleShare = 4
 
 // start makes one instance for whoever waits first. Its turn comes in order; by then it may not be needed.
 func (p *Pool) start(ctx context.Context, s *set) {
-	defer p.wg.Done()
 	p.starts <- struct{}{}
 	defer func() { <-p.starts }()
 	g := grant{}
@@ -290,6 +334,7 @@ func (p *Pool) start(ctx context.Context, s *set) {
 	s.starting--
 	switch {
 	case g.inst != nil:
+		s.boot = lately(s.boot, g.start.total())
 		g.inst.set = s
 		p.all[g.inst] = struct{}{}
 		p.offer(s, g)
@@ -322,6 +367,7 @@ func (p *Pool) unreserve(charge int64) {
 func (p *Pool) answer(s *set, g grant) {
 	t := s.waiting[0]
 	s.waiting = s.waiting[1:]
+	t.served = true
 	t.got <- g
 }
 
