@@ -61,6 +61,7 @@ func (s *Stacks) compile(ctx context.Context, st *stackRecord, src Source, given
 	if c.t, c.warnings, err = s.transform(t, c.parameters); err != nil {
 		return nil, err
 	}
+	c.warnings = append(slices.Clone(t.Warnings), c.warnings...)
 	if c.exports, err = s.exported(ctx, st.Account); err != nil {
 		return nil, err
 	}

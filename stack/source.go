@@ -157,7 +157,8 @@ func name(src Source) string {
 
 // parse reads a source: functions, includes and assets put in place, split into sections, not yet transformed.
 func parse(ctx context.Context, src Source, fetch func(context.Context, string) ([]byte, error)) (*template.Template, error) {
-	root, err := template.Read(name(src), []byte(src.Text))
+	var notes template.Problems
+	root, err := template.ReadNoting(name(src), []byte(src.Text), func(p template.Problem) { notes = append(notes, p) })
 	if err != nil {
 		return nil, err
 	}
@@ -176,7 +177,11 @@ func parse(ctx context.Context, src Source, fetch func(context.Context, string) 
 	if root, err = assets(root, src); err != nil {
 		return nil, err
 	}
-	return template.Split(name(src), root)
+	t, err := template.Split(name(src), root)
+	if err == nil {
+		t.Warnings = append(notes, t.Warnings...)
+	}
+	return t, err
 }
 
 // assets replaces local paths by where their content is: code by its location, definitions by their text.

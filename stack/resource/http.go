@@ -3,6 +3,7 @@ package resource
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"slices"
 
 	"github.com/rouse-dev/rouse/stack/template"
@@ -146,9 +147,9 @@ const apiSettings = "CorsConfiguration Description DisableExecuteApiEndpoint Nam
 
 func createHTTP(ctx context.Context, c Client, r *Request) (State, error) {
 	var out apiAnswer
-	if body, ok := r.Props["Body"]; ok {
+	if _, ok := r.Props["Body"]; ok {
 		in := take(r.Props, "FailOnWarnings")
-		in["Body"] = bodyText(body)
+		in["Body"] = bodyOf(r.Props)
 		if err := c.Call(ctx, "apigatewayv2", "ImportApi", in, &out); err != nil {
 			return State{}, err
 		}
@@ -161,11 +162,25 @@ func createHTTP(ctx context.Context, c Client, r *Request) (State, error) {
 	return out.state(), nil
 }
 
-func bodyText(v any) string {
-	if s, ok := v.(string); ok {
+// bodyOf is the OpenAPI document of an API as text. One without a title gets the API's name: imports want a title.
+func bodyOf(props map[string]any) string {
+	if s, ok := props["Body"].(string); ok {
 		return s
 	}
-	b, err := json.Marshal(v)
+	body, name := props["Body"], text(props, "Name")
+	if m, ok := body.(map[string]any); ok && name != "" {
+		info, _ := m["info"].(map[string]any)
+		if text(info, "title") == "" {
+			m, info = maps.Clone(m), maps.Clone(info)
+			if info == nil {
+				info = map[string]any{}
+			}
+			info["title"] = name
+			m["info"] = info
+			body = m
+		}
+	}
+	b, err := json.Marshal(body)
 	if err != nil {
 		panic("resource: a body is JSON: " + err.Error())
 	}
@@ -193,10 +208,10 @@ func apiARN(r *Request, id, rest string) string {
 
 func updateHTTP(ctx context.Context, c Client, r *Request) (State, error) {
 	state := State{Physical: r.Physical, Attrs: r.Attrs}
-	if body, ok := r.Props["Body"]; ok {
+	if _, ok := r.Props["Body"]; ok {
 		if changed(r, "Body") {
 			in := take(r.Props, "FailOnWarnings")
-			in["ApiId"], in["Body"] = r.Physical, bodyText(body)
+			in["ApiId"], in["Body"] = r.Physical, bodyOf(r.Props)
 			if err := c.Call(ctx, "apigatewayv2", "ReimportApi", in, nil); err != nil {
 				return state, err
 			}
@@ -241,12 +256,22 @@ func apiTags(ctx context.Context, c Client, r *Request, arn string) error {
 	})
 }
 
-func findHTTP(ctx context.Context, c Client, r *Request) (State, bool, error) {
-	name := text(r.Props, "Name")
-	if body, ok := r.Props["Body"].(map[string]any); ok && name == "" {
-		info, _ := body["info"].(map[string]any)
-		name = text(info, "title")
+// apiNames are the names that an API can have while it is made: its title before what stands beside the body was set.
+func apiNames(props map[string]any) (names []string) {
+	if n := text(props, "Name"); n != "" {
+		names = append(names, n)
 	}
+	if body, ok := props["Body"].(map[string]any); ok {
+		info, _ := body["info"].(map[string]any)
+		if t := text(info, "title"); t != "" {
+			names = append(names, t)
+		}
+	}
+	return names
+}
+
+func findHTTP(ctx context.Context, c Client, r *Request) (State, bool, error) {
+	names := apiNames(r.Props)
 	token := ""
 	for range 100 {
 		var page struct {
@@ -264,7 +289,7 @@ func findHTTP(ctx context.Context, c Client, r *Request) (State, bool, error) {
 			return State{}, false, err
 		}
 		for _, it := range page.Items {
-			if it.Name == name && !r.Taken(it.ApiId) && notBefore(it.CreatedDate, r.Since) {
+			if slices.Contains(names, it.Name) && !r.Taken(it.ApiId) && notBefore(it.CreatedDate, r.Since) {
 				return it.state(), true, nil
 			}
 		}

@@ -147,9 +147,17 @@ func functionState(r *Request, name string) State {
 }
 
 func checkFunction(props *template.Value) (ps template.Problems) {
+	if runtime, ok := props.Get("Runtime").IsString(); ok {
+		for _, lang := range []string{"java", "dotnet", "ruby", "go1."} {
+			if strings.HasPrefix(runtime, lang) {
+				ps = append(ps, template.Problem{Pos: props.KeyPos("Runtime"), Path: "Runtime", Unsupported: true,
+					Text: "Rouse does not implement the runtime " + runtime + "; use provided.al2023"})
+			}
+		}
+	}
 	code := props.Get("Code")
 	if code == nil || code.Kind != template.Map {
-		return nil
+		return ps
 	}
 	if runtime, ok := props.Get("Runtime").IsString(); ok && code.Get("ZipFile") != nil && inlineFile(runtime) == "" {
 		ps = append(ps, template.Problem{Pos: code.KeyPos("ZipFile"), Path: "Code.ZipFile",

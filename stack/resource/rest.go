@@ -3,7 +3,6 @@ package resource
 import (
 	"context"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -105,7 +104,11 @@ func checkBody(props *template.Value) (ps template.Problems) {
 		for _, f := range v.Fields {
 			at := path + "." + f.Key
 			empty := (f.Value.Kind == template.Map && len(f.Value.Fields) == 0) || (f.Value.Kind == template.List && len(f.Value.Items) == 0)
-			if what, ok := refused[f.Key]; ok && !empty {
+			what, ok := refused[f.Key]
+			if f.Key == "x-amazon-apigateway-integration" {
+				what, ok = integrationRefused(f.Value)
+			}
+			if ok && !empty {
 				ps = append(ps, template.Problem{Pos: f.Pos, Path: at, Unsupported: true, Text: "Rouse does not implement " + what})
 				continue
 			}
@@ -121,6 +124,21 @@ func checkBody(props *template.Value) (ps template.Problems) {
 	return ps
 }
 
+// integrationRefused says what of an integration in a document is not implemented.
+func integrationRefused(v *template.Value) (what string, refused bool) {
+	if v.Get("integrationSubtype") != nil {
+		return "integrations with AWS services", true
+	}
+	if t, ok := v.Get("connectionType").IsString(); ok && strings.EqualFold(t, "VPC_LINK") {
+		return "VPC links", true
+	}
+	t, ok := v.Get("type").IsString()
+	if !ok || slices.Contains([]string{"aws_proxy", "http_proxy", "mock"}, strings.ToLower(t)) {
+		return "", false
+	}
+	return "integrations of type " + t + "; it has aws_proxy, http_proxy and mock", true
+}
+
 type restAnswer struct {
 	ID             string `json:"id"`
 	RootResourceID string `json:"rootResourceId"`
@@ -130,20 +148,8 @@ func (a restAnswer) state() State {
 	return State{Physical: a.ID, Attrs: map[string]any{"RootResourceId": a.RootResourceID, "RestApiId": a.ID}}
 }
 
-// bodyOf is the OpenAPI document as the payload of an import.
-func bodyOf(v any) string {
-	b, err := json.Marshal(v)
-	if err != nil {
-		panic("resource: a body is JSON: " + err.Error())
-	}
-	if s, ok := v.(string); ok {
-		b = []byte(s)
-	}
-	return base64.StdEncoding.EncodeToString(b)
-}
-
 func importREST(r *Request) map[string]any {
-	in := map[string]any{"body": bodyOf(r.Props["Body"])}
+	in := map[string]any{"body": base64.StdEncoding.EncodeToString([]byte(bodyOf(r.Props)))}
 	if v, ok := r.Props["FailOnWarnings"]; ok {
 		in["failOnWarnings"] = v
 	}
@@ -269,11 +275,7 @@ func restTags(ctx context.Context, c Client, r *Request, arn string) error {
 
 // findREST looks for an API of the wanted name that nobody has recorded and that is no older than the interrupted create.
 func findREST(ctx context.Context, c Client, r *Request) (State, bool, error) {
-	name := text(r.Props, "Name")
-	if body, ok := r.Props["Body"].(map[string]any); ok && name == "" {
-		info, _ := body["info"].(map[string]any)
-		name = text(info, "title")
-	}
+	names := apiNames(r.Props)
 	position := ""
 	for range 100 {
 		var page struct {
@@ -292,7 +294,7 @@ func findREST(ctx context.Context, c Client, r *Request) (State, bool, error) {
 			return State{}, false, err
 		}
 		for _, it := range page.Items {
-			if it.Name == name && !r.Taken(it.ID) && notBefore(it.CreatedDate, r.Since) {
+			if slices.Contains(names, it.Name) && !r.Taken(it.ID) && notBefore(it.CreatedDate, r.Since) {
 				return it.state(), true, nil
 			}
 		}

@@ -101,6 +101,10 @@ func (x *expander) apiOf(r *template.Resource, e event) *api {
 		id, _ = v.IsString()
 	}
 	a := x.apis[id]
+	if other := x.in.Resource(id); a == nil && other != nil {
+		// An API made without SAM gets the permission, and its own definition the route.
+		return &api{id: id, http: http, r: other}
+	}
 	if a == nil || a.http != http || a.implicit {
 		typ := prefix + "Api"
 		if http {

@@ -67,7 +67,7 @@ func (f *function) codeOf() *Value {
 	inline, uri, image := f.prop("InlineCode"), f.prop("CodeUri"), f.prop("ImageUri")
 	if t, _ := f.prop("PackageType").IsString(); t == "Image" {
 		if image == nil {
-			f.wrong(f.r.Pos, "", "'ImageUri' must be set.")
+			f.x.refuse(f.r.Properties.KeyPos("PackageType"), f.r.ID, "PackageType", "functions that are images; use the PackageType Zip")
 			return template.Obj(f.r.Pos)
 		}
 		return template.Obj(image.Pos, template.KV(image.Pos, "ImageUri", image))

@@ -76,9 +76,12 @@ func (ps Problems) Err() error {
 	return &rouse.Error{Kind: kind, Code: "ValidationError", Message: out.Error(), Err: out}
 }
 
+// suggestMax is how many letters a suggestion may be away.
+const suggestMax = 4
+
 // Suggest is "; did you mean X?" for the one of names that name is a misspelling or the beginning of, or "".
 func Suggest(name string, names []string) string {
-	best, score := "", 1+len(name)/3
+	best, score := "", min(1+len(name)/3, suggestMax)
 	for _, n := range names {
 		if strings.EqualFold(n, name) {
 			best, score = n, 0

@@ -25,6 +25,12 @@ var tags = map[string]string{
 // Read parses text, YAML or JSON, into a tree. file names it in positions and problems. Errors are of kind Invalid and begin
 // as CloudFormation's: "Template format error: …".
 func Read(file string, text []byte) (*Value, error) {
+	return ReadNoting(file, text, func(Problem) {})
+}
+
+// ReadNoting is Read; note is told of what is accepted and most likely a mistake: a key that stands twice in a map, where the
+// last one counts.
+func ReadNoting(file string, text []byte, note func(Problem)) (*Value, error) {
 	if len(text) > BytesMax {
 		return nil, rejected(Pos{File: file}, fmt.Sprintf("the template has %d bytes, at most %d are allowed", len(text), BytesMax))
 	}
@@ -33,9 +39,9 @@ func Read(file string, text []byte) (*Value, error) {
 	}
 	text = bytes.TrimPrefix(text, []byte("\ufeff"))
 	if t := bytes.TrimLeft(text, " \t\r\n"); len(t) > 0 && t[0] == '{' && json.Valid(text) {
-		return readJSON(file, text)
+		return readJSON(file, text, note)
 	}
-	return readYAML(file, text)
+	return readYAML(file, text, note)
 }
 
 func rejected(p Pos, text string) error {
@@ -45,14 +51,20 @@ func rejected(p Pos, text string) error {
 // reader converts nodes of the YAML library. Aliases are expanded; values counts what they expand to.
 type reader struct {
 	file     string
+	note     func(Problem)
 	values   int
 	depth    int
 	problems Problems
 }
 
+// twice notes a key that stands a second time, at p; the first stood at first.
+func (r *reader) twice(p, first Pos, key string) {
+	r.note(Problem{Pos: p, Text: fmt.Sprintf("key %s stands here and at line %d; this one counts", key, first.Line)})
+}
+
 var errTooMuch = errors.New("too much")
 
-func readYAML(file string, text []byte) (*Value, error) {
+func readYAML(file string, text []byte, note func(Problem)) (*Value, error) {
 	var doc yaml.Node
 	if err := yaml.Load(text, &doc); err != nil {
 		p, what := Pos{File: file, Line: 1, Col: 1}, err.Error()
@@ -65,7 +77,7 @@ func readYAML(file string, text []byte) (*Value, error) {
 	if doc.Kind != yaml.DocumentNode || len(doc.Content) == 0 {
 		return nil, rejected(Pos{File: file, Line: 1, Col: 1}, "the template is empty")
 	}
-	r := &reader{file: file}
+	r := &reader{file: file, note: note}
 	v, err := r.node(doc.Content[0])
 	if err != nil {
 		return nil, rejected(Pos{File: file, Line: 1, Col: 1},
@@ -181,7 +193,8 @@ func (r *reader) mapping(n *yaml.Node) (*Value, error) {
 			continue
 		}
 		if at, dup := seen[k.Value]; dup {
-			r.wrong(r.pos(k), "key %s stands here and at line %d", k.Value, v.Fields[at].Pos.Line)
+			r.twice(r.pos(k), v.Fields[at].Pos, k.Value)
+			v.Fields[at] = Field{Key: k.Value, Pos: r.pos(k), Value: val}
 			continue
 		}
 		seen[k.Value] = len(v.Fields)
@@ -214,10 +227,10 @@ func (r *reader) merge(v, m *Value, seen map[string]int) {
 }
 
 // readJSON reads valid JSON with the positions of its tokens.
-func readJSON(file string, text []byte) (*Value, error) {
+func readJSON(file string, text []byte, note func(Problem)) (*Value, error) {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
-	j := &jsonReader{d: d, text: text, r: reader{file: file}}
+	j := &jsonReader{d: d, text: text, r: reader{file: file, note: note}}
 	v, err := j.value(0)
 	if errors.Is(err, errTooMuch) {
 		return nil, rejected(Pos{File: file, Line: 1, Col: 1},
@@ -309,7 +322,8 @@ func (j *jsonReader) object(v *Value, depth int) error {
 		}
 		key, _ := k.(string)
 		if at, dup := seen[key]; dup {
-			j.r.wrong(p, "key %s stands here and at line %d", key, v.Fields[at].Pos.Line)
+			j.r.twice(p, v.Fields[at].Pos, key)
+			v.Fields[at] = Field{Key: key, Pos: p, Value: val}
 			continue
 		}
 		seen[key] = len(v.Fields)

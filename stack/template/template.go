@@ -19,6 +19,7 @@ type Template struct {
 	Globals     *Value // SAM's; nil when absent
 	Resources   []*Resource
 	Outputs     []Output
+	Warnings    Problems // what is accepted and most likely a mistake
 }
 
 // Resource is an entry of the Resources section.
@@ -55,17 +56,22 @@ var sections = []string{"AWSTemplateFormatVersion", "Description", "Metadata", "
 	"Transform", "Globals", "Resources", "Outputs", "Rules", "Hooks"}
 
 var resourceKeys = []string{"Type", "Properties", "Condition", "DependsOn", "DeletionPolicy", "UpdateReplacePolicy",
-	"Metadata", "CreationPolicy", "UpdatePolicy", "IgnoreGlobals", "Connectors"}
+	"Metadata", "Description", "CreationPolicy", "UpdatePolicy", "IgnoreGlobals", "Connectors"}
 
 var alphanumeric = regexp.MustCompile(`^[A-Za-z0-9]{1,255}$`)
 
 // Parse reads text and splits it into sections. All problems of the sections are reported together.
 func Parse(file string, text []byte) (*Template, error) {
-	root, err := Read(file, text)
+	var notes Problems
+	root, err := ReadNoting(file, text, func(p Problem) { notes = append(notes, p) })
 	if err != nil {
 		return nil, err
 	}
-	return Split(file, root)
+	t, err := Split(file, root)
+	if err == nil {
+		t.Warnings = append(notes, t.Warnings...)
+	}
+	return t, err
 }
 
 // Split makes a Template of a tree.
@@ -229,6 +235,7 @@ func (s *splitter) mappings(v *Value) {
 
 func (s *splitter) resource(e Field) {
 	r := &Resource{ID: e.Key, Pos: e.Pos, Properties: Obj(e.Value.Pos)}
+	r.Type, _ = e.Value.Get("Type").IsString()
 	for _, f := range e.Value.Fields {
 		s.resourceField(r, f)
 	}
@@ -281,7 +288,13 @@ func (s *splitter) resourceField(r *Resource, f Field) {
 		r.Connectors = f.Value
 	case "CreationPolicy", "UpdatePolicy":
 		s.refuse(f.Pos, r.ID, "", "the attribute %s", f.Key)
+	case "Description":
 	default:
+		if strings.HasPrefix(r.Type, "AWS::Serverless::") {
+			s.t.Warnings = append(s.t.Warnings, Problem{Pos: f.Pos, Resource: r.ID,
+				Text: fmt.Sprintf("there is no resource property '%s'; the SAM transform ignores it%s", f.Key, Suggest(f.Key, resourceKeys))})
+			return
+		}
 		s.format(f.Pos, r.ID, "Invalid template resource property '%s'%s", f.Key, Suggest(f.Key, resourceKeys))
 	}
 }

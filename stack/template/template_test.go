@@ -175,6 +175,18 @@ func TestParameterCheck(t *testing.T) {
 	}
 }
 
+func TestNotes(t *testing.T) {
+	for _, text := range []string{"Resources:\n  A:\n    Type: X\n    Type: Y\n", "{\"Resources\":\n{\"A\":\n{\"Type\": \"X\",\n\"Type\": \"Y\"}}}"} {
+		tm, err := template.Parse("t.yaml", []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(tm.Warnings) != 1 || !strings.HasSuffix(tm.Warnings[0].Error(), "key Type stands here and at line 3; this one counts") || tm.Resources[0].Type != "Y" {
+			t.Errorf("got warnings %v and type %s, want the second Type to count, and a word about it", tm.Warnings, tm.Resources[0].Type)
+		}
+	}
+}
+
 func TestSuggest(t *testing.T) {
 	names := []string{"Runtime", "Handler", "MemorySize", "Role"}
 	for in, want := range map[string]string{"Runtme": "Runtime", "handler": "Handler", "MemroySize": "MemorySize", "Zebra": ""} {
