@@ -28,7 +28,7 @@ func (a *app) serveCommand() *cobra.Command {
 			return a.serve(cmd)
 		},
 	}
-	a.settingFlags(cmd, func(name string) bool { return name != "plain" && name != "allow-host" })
+	a.settingFlags(cmd, func(name string) bool { return name != "plain" })
 	return cmd
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"net"
 	"os"
 	"path/filepath"
@@ -30,7 +31,6 @@ type Config struct {
 	Isolation   string        // "auto", "ns" or "process"; default auto
 	AllowWeak   bool          // serve although the isolation in force has no limits
 	Egress      bool          // functions reach the public internet; default true
-	AllowHost   []int         // dev: ports of the host's loopback that functions reach
 	MemoryMB    int           // budget of all instances; default three quarters of the machine
 	Concurrency int           // attempts at once per account; default 1000
 	KeepAlive   time.Duration // how long an idle instance stays; default 10 minutes
@@ -54,7 +54,10 @@ var settings = []struct {
 		}
 		return hostPort(s)
 	}},
-	{"data", "folder of all state", func(c *Config, s string) error { c.Data = s; return nil }},
+	{"data", "folder of all state", func(c *Config, s string) error {
+		c.Data = s
+		return match(s, `.`, "a folder")
+	}},
 	{"region", "AWS region that this node is", func(c *Config, s string) error {
 		c.Region = s
 		return match(s, `^[a-z]{2}(-[a-z]+)+-\d$`, "a region such as eu-central-1")
@@ -70,7 +73,6 @@ var settings = []struct {
 	}},
 	{"allow-weak-isolation", "serve although sandboxes have no limits", boolean(func(c *Config) *bool { return &c.AllowWeak })},
 	{"egress", "on or off: functions reach the public internet", boolean(func(c *Config) *bool { return &c.Egress })},
-	{"allow-host", "development: ports of this host that functions reach, comma-separated", setPorts},
 	{"memory", "MiB that all instances may use together", integer(func(c *Config) *int { return &c.MemoryMB }, 128, 1<<24)},
 	{"concurrency", "invocations at once per account", integer(func(c *Config) *int { return &c.Concurrency }, 1, 1_000_000)},
 	{"keep-alive", "how long an idle instance stays, such as 10m", func(c *Config, s string) error {
@@ -224,23 +226,12 @@ func integer(field func(*Config) *int, low, high int) func(*Config, string) erro
 func price(field func(*Config) *float64) func(*Config, string) error {
 	return func(c *Config, s string) error {
 		f, err := strconv.ParseFloat(s, 64)
-		if err != nil || f < 0 {
+		if err != nil || f < 0 || math.IsNaN(f) || math.IsInf(f, 0) {
 			return errors.New("want a price, such as 0.0000002")
 		}
 		*field(c) = f
 		return nil
 	}
-}
-
-func setPorts(c *Config, s string) error {
-	for _, p := range strings.Split(s, ",") {
-		n, err := strconv.Atoi(strings.TrimSpace(p))
-		if err != nil || n < 1 || n > 65535 {
-			return errors.New("want ports, such as 5432,6379")
-		}
-		c.AllowHost = append(c.AllowHost, n)
-	}
-	return nil
 }
 
 // loopback reports whether the address is one that only this machine reaches.
