@@ -24,7 +24,7 @@ func (m *Maker) take(ctx context.Context, image []sandbox.Bind) (sandbox.Sandbox
 }
 
 func (m *Maker) spec(image []sandbox.Bind) sandbox.Spec {
-	return sandbox.Spec{Image: image, Egress: m.Egress, Limits: sandbox.LambdaLimits(128, 512)}
+	return sandbox.Spec{Image: image, Egress: m.Egress, Limits: limitsOf(128, 512)}
 }
 
 // refill brings the spare sandboxes of an image back to their number, in the background, one filler per call.
