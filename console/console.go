@@ -20,8 +20,11 @@ package console
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
+	"hash"
 	"io"
 	"time"
 
@@ -221,18 +224,33 @@ type AssetOutput struct {
 	Size        int64
 }
 
+// putAsset holds the content against its name while it is read: what is not it never takes the place of what is, not even
+// for a moment, because another deployment may be reading the same artifact.
 func (d *Door) putAsset(ctx context.Context, _ rouse.Origin, in *PutAssetInput) (*AssetOutput, error) {
-	info, err := d.cfg.Assets.Put(ctx, AssetKey(in.Hash), in.Body)
+	info, err := d.cfg.Assets.Put(ctx, AssetKey(in.Hash), &named{r: in.Body, want: in.Hash, hash: sha256.New()})
 	if err != nil {
 		return nil, err
 	}
-	if got := hex.EncodeToString(info.SHA256[:]); got != in.Hash {
-		if err := d.cfg.Assets.Delete(ctx, AssetKey(in.Hash)); err != nil {
-			return nil, err
-		}
-		return nil, rouse.Errorf(rouse.Invalid, "the artifact's SHA-256 is %s, not %s", got, in.Hash)
-	}
 	return &AssetOutput{AssetsBucket, in.Hash, info.Size}, nil
+}
+
+// named ends with an error when what was read does not have the hash that names it.
+type named struct {
+	r    io.Reader
+	want string
+	hash hash.Hash
+}
+
+func (n *named) Read(p []byte) (int, error) {
+	count, err := n.r.Read(p)
+	n.hash.Write(p[:count])
+	if !errors.Is(err, io.EOF) {
+		return count, err
+	}
+	if got := hex.EncodeToString(n.hash.Sum(nil)); got != n.want {
+		return count, rouse.Errorf(rouse.Invalid, "the artifact's SHA-256 is %s, not %s", got, n.want)
+	}
+	return count, io.EOF
 }
 
 // GetAssetInput names an artifact.

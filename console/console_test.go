@@ -185,6 +185,12 @@ func TestAssetsAreNamedByTheirContent(t *testing.T) {
 	if resp, _ := h.do(t, "GET", path, nil); resp.StatusCode != 200 {
 		t.Errorf("get: %d, want 200", resp.StatusCode)
 	}
+	if resp, body := h.do(t, "PUT", path, []byte("evil")); resp.StatusCode != 400 || !strings.Contains(body, "SHA-256") {
+		t.Errorf("other content over what is there: %d %s, want 400 that names the hash", resp.StatusCode, body)
+	}
+	if resp, body := h.do(t, "GET", path, nil); resp.StatusCode != 200 || !strings.Contains(body, `"Size":3`) {
+		t.Errorf("what was there before a refused upload: %d %s, want 200 with its size", resp.StatusCode, body)
+	}
 }
 
 func TestStop(t *testing.T) {
