@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -235,10 +233,8 @@ func (d *deployment) deploy(ctx context.Context) (outcome, error) {
 func (d *deployment) prepare(ctx context.Context) (template []byte, watch []string, err error) {
 	p := d.progress()
 	defer p.end()
-	var said bytes.Buffer
-	arch := runtime.GOARCH
-	res, err := build.Build(ctx, d.project.Text, build.Config{Dir: d.project.Dir, Work: d.work, Only: d.project.Only, Arch: arch,
-		Environ: d.a.Environ, Log: &said, Step: p.step})
+	res, err := build.Build(ctx, d.project.Text, build.Config{Dir: d.project.Dir, Work: d.work, Only: d.project.Only,
+		Environ: d.a.Environ, Step: p.step})
 	if err != nil {
 		return nil, res.Watch, err
 	}

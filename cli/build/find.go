@@ -1,11 +1,8 @@
 package build
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
 	"path/filepath"
-	"sort"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -44,7 +41,7 @@ func find(text []byte, dir string) ([]part, error) {
 			parts = append(parts, p)
 		}
 	}
-	return parts, oneBuildPerDefault(parts)
+	return parts, onePerDefault(parts)
 }
 
 // see reads one resource.
@@ -55,10 +52,11 @@ func see(id string, res, globals *yaml.Node, dir string) (part, bool, error) {
 		return part{}, false, nil
 	}
 	props := member(res, "Properties")
-	p := part{id: id, kind: kind, asCode: where.asCode, runtime: value(member(props, "Runtime")), handler: value(member(props, "Handler"))}
+	p := part{id: id, kind: kind, property: where.property, asCode: where.asCode, runtime: value(member(props, "Runtime")),
+		handler: value(member(props, "Handler"))}
 	p.node = member(props, where.property)
 	if kind == "AWS::Serverless::Function" {
-		if p.node == nil && member(props, "InlineCode") == nil {
+		if p.node == nil && member(props, "InlineCode") == nil && member(props, "ImageUri") == nil {
 			p.node = member(globals, "CodeUri")
 		}
 		if p.runtime == "" {
@@ -68,6 +66,7 @@ func see(id string, res, globals *yaml.Node, dir string) (part, bool, error) {
 			p.handler = value(member(globals, "Handler"))
 		}
 	}
+	p.node = target(p.node)
 	local := value(p.node)
 	if p.node == nil || p.node.Kind != yaml.ScalarNode || p.node.Tag != "!!str" && p.node.Tag != "" || local == "" || strings.Contains(local, "://") {
 		return part{}, false, nil
@@ -77,30 +76,72 @@ func see(id string, res, globals *yaml.Node, dir string) (part, bool, error) {
 		p.path = filepath.Join(dir, local)
 	}
 	meta := member(res, "Metadata")
+	if skip := value(member(meta, "SkipBuild")); strings.EqualFold(skip, "true") {
+		p.method = asIs
+		return p, true, nil
+	}
 	p.method = value(member(meta, "BuildMethod"))
-	if b := member(meta, "BuildProperties"); b != nil {
-		if err := b.Decode(&p.settings); err != nil {
-			return part{}, false, fmt.Errorf("%s: Metadata.BuildProperties, line %d: %w", id, b.Line, err)
-		}
+	if p.runtime == "" && p.layer() {
+		p.runtime = p.method
+	}
+	var err error
+	p.settings, err = settings(member(meta, "BuildProperties"))
+	if err != nil {
+		return part{}, false, fmt.Errorf("%s: Metadata.BuildProperties: %w", id, err)
 	}
 	return p, true, nil
 }
 
-// oneBuildPerDefault refuses a path of Globals that several functions would build in different ways: it can be replaced
-// by one artifact only.
-func oneBuildPerDefault(parts []part) error {
+// settings reads Metadata.BuildProperties.
+func settings(n *yaml.Node) ([]setting, error) {
+	n = target(n)
+	if n == nil {
+		return nil, nil
+	}
+	if n.Kind != yaml.MappingNode {
+		return nil, fmt.Errorf("line %d: want names and values", n.Line)
+	}
+	var all []setting
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		s, v := setting{name: n.Content[i].Value}, target(n.Content[i+1])
+		switch v.Kind {
+		case yaml.ScalarNode:
+			s.values = []string{v.Value}
+		case yaml.SequenceNode:
+			s.list = true
+			for _, e := range v.Content {
+				if e = target(e); e.Kind != yaml.ScalarNode {
+					return nil, fmt.Errorf("line %d: %s: want a list of texts", e.Line, s.name)
+				}
+				s.values = append(s.values, e.Value)
+			}
+		default:
+			return nil, fmt.Errorf("line %d: %s: want a text or a list of texts", v.Line, s.name)
+		}
+		all = append(all, s)
+	}
+	return all, nil
+}
+
+// onePerDefault refuses a path that stands once, in Globals or behind an anchor, and that several functions would build in
+// different ways: it can be replaced by one artifact only.
+func onePerDefault(parts []part) error {
 	first := map[*yaml.Node]part{}
 	for _, p := range parts {
-		if q, ok := first[p.node]; ok && q.key() != p.key() {
-			return fmt.Errorf("%s and %s share the CodeUri of Globals and are built differently; give each its own CodeUri", q.id, p.id)
+		q, ok := first[p.node]
+		if ok && (q.key() != p.key() || q.asCode != p.asCode) {
+			return p.wrong("%s and %s share this path and are built differently; give each its own", q.id, p.id)
 		}
-		first[p.node] = p
+		if !ok {
+			first[p.node] = p
+		}
 	}
 	return nil
 }
 
 // member is the value of a key of a mapping, nil when there is none.
 func member(n *yaml.Node, key string) *yaml.Node {
+	n = target(n)
 	if n == nil || n.Kind != yaml.MappingNode {
 		return nil
 	}
@@ -112,79 +153,17 @@ func member(n *yaml.Node, key string) *yaml.Node {
 	return nil
 }
 
+// target is what an alias stands for; aliases of aliases are none of YAML's.
+func target(n *yaml.Node) *yaml.Node {
+	if n != nil && n.Kind == yaml.AliasNode {
+		return n.Alias
+	}
+	return n
+}
+
 func value(n *yaml.Node) string {
-	if n == nil || n.Kind != yaml.ScalarNode {
+	if n = target(n); n == nil || n.Kind != yaml.ScalarNode {
 		return ""
 	}
 	return n.Value
-}
-
-// edit replaces one scalar of the text.
-type edit struct {
-	line, column int // where it starts, from 1
-	old          string
-	style        yaml.Style
-	new          string
-	id           string
-}
-
-func (p part) edit(hash string) edit {
-	e := edit{line: p.node.Line, column: p.node.Column, old: p.node.Value, style: p.node.Style, id: p.id}
-	e.new = fmt.Sprintf("%q", "s3://"+bucket+"/"+hash)
-	if p.asCode {
-		e.new = fmt.Sprintf("{%q: %q, %q: %q}", "S3Bucket", bucket, "S3Key", hash)
-	}
-	return e
-}
-
-// apply makes the edits, last first, so that the columns of earlier ones stay true.
-func apply(text []byte, edits []edit) ([]byte, error) {
-	lines := bytes.Split(text, []byte("\n"))
-	sort.Slice(edits, func(i, j int) bool {
-		a, b := edits[i], edits[j]
-		return a.line > b.line || a.line == b.line && a.column > b.column
-	})
-	for i, e := range edits {
-		if i > 0 && e.line == edits[i-1].line && e.column == edits[i-1].column {
-			continue // a path of Globals, used by several
-		}
-		line := []rune(string(lines[e.line-1]))
-		n, err := e.length(line)
-		if err != nil {
-			return nil, fmt.Errorf("%s: line %d: %w", e.id, e.line, err)
-		}
-		at := e.column - 1
-		lines[e.line-1] = []byte(string(line[:at]) + e.new + string(line[at+n:]))
-	}
-	return bytes.Join(lines, []byte("\n")), nil
-}
-
-var errManyLines = errors.New("write the path in one line")
-
-// length is how many characters of the line the scalar takes, quotes included.
-func (e edit) length(line []rune) (int, error) {
-	rest := line[e.column-1:]
-	quote := rune(0)
-	switch {
-	case e.style&yaml.DoubleQuotedStyle != 0:
-		quote = '"'
-	case e.style&yaml.SingleQuotedStyle != 0:
-		quote = '\''
-	case e.style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0:
-		return 0, errManyLines
-	default:
-		old := []rune(e.old)
-		if len(rest) < len(old) || string(rest[:len(old)]) != e.old {
-			return 0, errManyLines
-		}
-		return len(old), nil
-	}
-	for i := 1; i < len(rest); i++ {
-		if rest[i] == '\\' && quote == '"' {
-			i++
-		} else if rest[i] == quote {
-			return i + 1, nil
-		}
-	}
-	return 0, errManyLines
 }

@@ -3,67 +3,56 @@ package build
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 )
 
-// built is the folder to pack for a part: its own when there is nothing to build.
-func (cfg Config) built(ctx context.Context, p part) (string, error) {
-	method, err := cfg.choose(p)
-	if err != nil || method == nil {
-		return p.path, err
-	}
-	out := filepath.Join(cfg.Work, p.id)
-	stamp, err := cfg.stamp(p)
-	if err != nil {
-		return "", err
-	}
-	if was, err := os.ReadFile(out + ".stamp"); err == nil && string(was) == stamp {
-		if _, err := os.Stat(out); err == nil {
-			return out, nil
-		}
-	}
-	if err := errors.Join(os.RemoveAll(out), os.RemoveAll(out+".stamp"), os.MkdirAll(out, 0o755)); err != nil {
-		return "", err
-	}
-	if err := method(ctx, p, out); err != nil {
-		return "", err
-	}
-	return out, os.WriteFile(out+".stamp", []byte(stamp), 0o644)
-}
+// method makes what a part needs and says which files belong together; later ones take the place of earlier ones.
+type method func(context.Context, part) ([]root, error)
 
-// choose is how a part is built, nil for not at all.
-func (cfg Config) choose(p part) (func(context.Context, part, string) error, error) {
+// asIs is the method of Metadata.SkipBuild: true.
+const asIs = "as it is"
+
+// choose is how a part is built.
+func (cfg Config) choose(p part) (method, error) {
 	has := func(name string) bool {
 		_, err := os.Stat(filepath.Join(p.path, name))
 		return err == nil
 	}
+	plain := func(context.Context, part) ([]root, error) { return []root{cfg.code(p)}, nil }
 	switch m := p.method; {
+	case m == asIs:
+		return plain, nil
 	case m == "esbuild":
 		return cfg.esbuild, nil
 	case m == "go1.x":
 		return cfg.golang, nil
 	case m == "makefile":
 		return cfg.makefile, nil
-	case p.language() == "layer" && m == "":
-		return nil, nil
+	case p.layer() && m == "":
+		return plain, nil
 	case strings.HasPrefix(m, "nodejs"):
-		return cfg.npm, nil
+		return cfg.npm, p.only("UseNpmCi")
 	case strings.HasPrefix(m, "python"):
-		return cfg.pip, nil
+		return cfg.pip, p.only()
 	case m != "":
 		return nil, fmt.Errorf("Rouse does not implement BuildMethod %s; esbuild, go1.x, makefile, nodejs and python are there", m)
 	}
+	if err := p.only("UseNpmCi"); err != nil {
+		return nil, err
+	}
+	if cfg.code(p).only != "" {
+		return plain, nil // what lies beside it is not its own
+	}
 	switch p.language() {
 	case "node":
-		if has("package.json") && !has("node_modules") && dependencies(p.path) {
+		if has("package.json") && !has("node_modules") && len(dependencies(p.path).all) > 0 {
 			return cfg.npm, nil
 		}
 	case "python":
@@ -75,14 +64,223 @@ func (cfg Config) choose(p part) (func(context.Context, part, string) error, err
 			return cfg.golang, nil
 		}
 	}
-	return nil, nil
+	return plain, nil
 }
 
-// dependencies reports whether a package.json names any that have to be installed.
-func dependencies(dir string) bool {
-	b, err := os.ReadFile(filepath.Join(dir, "package.json"))
-	var m struct{ Dependencies map[string]string }
-	return err == nil && json.Unmarshal(b, &m) == nil && len(m.Dependencies) > 0
+// only refuses settings that the part's method does not know: none is accepted and ignored.
+func (p part) only(names ...string) error {
+	for _, s := range p.settings {
+		if !slices.Contains(names, s.name) {
+			return fmt.Errorf("Rouse does not implement Metadata.BuildProperties.%s for BuildMethod %q", s.name, p.method)
+		}
+	}
+	return nil
+}
+
+// run runs a tool. When it fails, what it printed is the error.
+func (cfg Config) run(ctx context.Context, p part, dir string, extra []string, name string, args ...string) error {
+	called := filepath.Base(name)
+	for _, a := range args {
+		if strings.HasPrefix(a, "-") && a != "-m" {
+			break
+		}
+		called += " " + a
+	}
+	cfg.Step(p.id + ": " + called)
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = dir
+	cmd.Env = append(slices.Clone(cfg.Environ), extra...)
+	cmd.WaitDelay = time.Second // what it started may hold its output open
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &said
+	err := cmd.Run()
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, exec.ErrNotFound):
+		return fmt.Errorf("%s is needed to build it and is not installed", name)
+	case err != nil:
+		return fmt.Errorf("%s: %w\n%s", called, err, lastLines(said.String(), 30))
+	}
+	return nil
+}
+
+// lastLines is the end of what a tool printed, set in.
+func lastLines(s string, n int) string {
+	lines := strings.Split(strings.Trim(s, "\n"), "\n")
+	return "  " + strings.Join(lines[max(0, len(lines)-n):], "\n  ")
+}
+
+// fresh is an empty folder for what a part's method makes, and the stamp to write once it is made: the folder is used
+// again while the stamp is the same. An empty stamp never is.
+func (cfg Config) fresh(p part, what, stamp string) (dir string, done func() error, again bool, err error) {
+	dir = cfg.place(p, what)
+	file := dir + ".stamp"
+	if was, err := os.ReadFile(file); err == nil && stamp != "" && string(was) == stamp {
+		if _, err := os.Stat(dir); err == nil {
+			return dir, nil, true, nil
+		}
+	}
+	err = errors.Join(os.RemoveAll(file), os.RemoveAll(dir), os.MkdirAll(dir, 0o755))
+	return dir, func() error {
+		if stamp == "" {
+			return nil
+		}
+		return os.WriteFile(file, []byte(stamp), 0o644)
+	}, false, err
+}
+
+// golang builds a program. The compiler keeps a cache of its own; the stamp spares even that where the sources are known:
+// a module that reaches into no other folder.
+func (cfg Config) golang(ctx context.Context, p part) ([]root, error) {
+	if err := p.only(); err != nil {
+		return nil, err
+	}
+	stamp, err := cfg.goStamp(p)
+	if err != nil {
+		return nil, err
+	}
+	out, done, again, err := cfg.fresh(p, "go", stamp)
+	if err != nil || again {
+		return []root{{dir: out}}, err
+	}
+	what := []string{"."}
+	if moduleOf(p.path) == p.path && !exists(filepath.Join(p.path, "go.mod")) { // files that belong to no module
+		if what, err = cfg.goFiles(p); err != nil {
+			return nil, err
+		}
+	}
+	args := append([]string{"build", "-tags", "lambda.norpc", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o",
+		filepath.Join(out, "bootstrap")}, what...)
+	if err := cfg.run(ctx, p, p.path, []string{"CGO_ENABLED=0", "GOOS=linux", "GOARCH=" + cfg.Arch}, "go", args...); err != nil {
+		return nil, err
+	}
+	return []root{{dir: out}}, done()
+}
+
+// goFiles are the files of a program without a module: it may use the standard library.
+func (cfg Config) goFiles(p part) ([]string, error) {
+	if only := cfg.code(p).only; only != "" {
+		return []string{only}, nil
+	}
+	entries, err := os.ReadDir(p.path)
+	var files []string
+	for _, e := range entries {
+		if !e.IsDir() && strings.HasSuffix(e.Name(), ".go") && !strings.HasSuffix(e.Name(), "_test.go") {
+			files = append(files, e.Name())
+		}
+	}
+	if err == nil && len(files) == 0 {
+		err = fmt.Errorf("%s has no Go files", p.path)
+	}
+	return files, err
+}
+
+// goStamp changes with the sources of a program; "" when they are not known.
+func (cfg Config) goStamp(p part) (string, error) {
+	module := moduleOf(p.path)
+	text, err := os.ReadFile(filepath.Join(module, "go.mod"))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return "", err
+	}
+	if strings.Contains(string(text), "=> .") || above(p.path, "go.work") != "" {
+		return "", nil
+	}
+	tree, err := list(root{dir: module, only: cfg.code(p).only, skip: []string{"node_modules"}})
+	if err != nil {
+		return "", nil // too much to look at: leave it to the compiler
+	}
+	compiler := ""
+	if tool, err := exec.LookPath("go"); err == nil {
+		if st, err := os.Stat(tool); err == nil {
+			compiler = fmt.Sprint(tool, st.ModTime())
+		}
+	}
+	return stampOf(tree, p.path, cfg.Arch, compiler)
+}
+
+// moduleOf is the folder of the Go module that dir belongs to, dir itself when it belongs to none.
+func moduleOf(dir string) string {
+	if d := above(dir, "go.mod"); d != "" {
+		return d
+	}
+	return dir
+}
+
+// above is the nearest folder at or above dir that holds name, "" when none does.
+func above(dir, name string) string {
+	for d := dir; ; d = filepath.Dir(d) {
+		if exists(filepath.Join(d, name)) {
+			return d
+		}
+		if d == filepath.Dir(d) {
+			return ""
+		}
+	}
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// makefile runs the target build-ID, which fills $ARTIFACTS_DIR.
+func (cfg Config) makefile(ctx context.Context, p part) ([]root, error) {
+	if err := p.only(); err != nil {
+		return nil, err
+	}
+	out, _, _, err := cfg.fresh(p, "make", "")
+	if err != nil {
+		return nil, err
+	}
+	err = cfg.run(ctx, p, p.path, []string{"ARTIFACTS_DIR=" + out, "GOOS=linux", "GOARCH=" + cfg.Arch}, "make", "build-"+p.id, "--no-print-directory")
+	return []root{{dir: out}}, err
+}
+
+// pip installs requirements.txt beside the code, by the Python that the function asks for when there is one.
+func (cfg Config) pip(ctx context.Context, p part) ([]root, error) {
+	stamp, err := pipStamp(p)
+	if err != nil {
+		return nil, err
+	}
+	prefix := ""
+	if p.layer() {
+		prefix = "python"
+	}
+	code := cfg.code(p)
+	code.prefix = prefix
+	out, done, again, err := cfg.fresh(p, "pip", stamp)
+	roots := []root{{dir: out, prefix: prefix}, code}
+	if err != nil || again {
+		return roots, err
+	}
+	python := p.runtime
+	if err := exec.CommandContext(ctx, python, "-c", "").Run(); err != nil { // a version manager's stub may be there and not run
+		python = "python3"
+	}
+	err = cfg.run(ctx, p, p.path, []string{"PIP_DISABLE_PIP_VERSION_CHECK=1", "PIP_ROOT_USER_ACTION=ignore", "PYTHONDONTWRITEBYTECODE=1"},
+		python, "-m", "pip", "install", "--quiet", "--no-compile", "-r", "requirements.txt", "-t", out)
+	if err != nil {
+		return nil, err
+	}
+	return roots, done()
+}
+
+// pipStamp changes with requirements.txt, and with every file when it names files.
+func pipStamp(p part) (string, error) {
+	text, err := os.ReadFile(filepath.Join(p.path, "requirements.txt"))
+	if err != nil {
+		return "", fmt.Errorf("BuildMethod %s: %w", p.method, err)
+	}
+	var tree []entry
+	for line := range strings.Lines(string(text)) {
+		if line = strings.TrimSpace(line); line != "" && strings.ContainsAny(line[:1], "-./") || strings.Contains(line, "file:") {
+			if tree, err = list(root{dir: p.path}); err != nil {
+				return "", err
+			}
+		}
+	}
+	return stampOf(tree, p.path, p.runtime, string(text))
 }
 
 // requirements reports whether the text names any package.
@@ -93,190 +291,4 @@ func requirements(text string) bool {
 		}
 	}
 	return false
-}
-
-// run runs a tool. When it fails, what it printed is the error.
-func (cfg Config) run(ctx context.Context, dir string, extra []string, name string, args ...string) error {
-	cfg.Step(name + " " + strings.Join(args[:min(len(args), 2)], " "))
-	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Dir = dir
-	cmd.Env = append(slices.Clone(cfg.Environ), extra...)
-	var said bytes.Buffer
-	cmd.Stdout = io.MultiWriter(cfg.Log, &said)
-	cmd.Stderr = cmd.Stdout
-	err := cmd.Run()
-	if errors.Is(err, exec.ErrNotFound) {
-		return fmt.Errorf("%s is needed to build it and is not installed", name)
-	}
-	if err != nil {
-		return fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, lastLines(said.String(), 30))
-	}
-	return nil
-}
-
-func lastLines(s string, n int) string {
-	lines := strings.Split(strings.TrimRight(s, "\n"), "\n")
-	return strings.Join(lines[max(0, len(lines)-n):], "\n")
-}
-
-func (cfg Config) golang(ctx context.Context, p part, out string) error {
-	args := []string{"build", "-tags", "lambda.norpc", "-trimpath", "-ldflags", "-s -w", "-o", filepath.Join(out, "bootstrap"), "."}
-	if _, err := os.Stat(filepath.Join(p.path, "go.mod")); errors.Is(err, os.ErrNotExist) && !inModule(p.path) {
-		return cfg.goFiles(ctx, p, args)
-	}
-	return cfg.run(ctx, p.path, cfg.goEnv(), "go", args...)
-}
-
-func (cfg Config) goEnv() []string {
-	return []string{"CGO_ENABLED=0", "GOOS=linux", "GOARCH=" + cfg.Arch}
-}
-
-// inModule reports whether a folder above dir has a go.mod.
-func inModule(dir string) bool {
-	for d := dir; d != filepath.Dir(d); d = filepath.Dir(d) {
-		if _, err := os.Stat(filepath.Join(d, "go.mod")); err == nil {
-			return true
-		}
-	}
-	return false
-}
-
-// goFiles builds a main.go that belongs to no module: it may use the standard library.
-func (cfg Config) goFiles(ctx context.Context, p part, args []string) error {
-	files, err := filepath.Glob(filepath.Join(p.path, "*.go"))
-	if err != nil {
-		return err
-	}
-	args = args[:len(args)-1]
-	for _, f := range files {
-		if !strings.HasSuffix(f, "_test.go") {
-			args = append(args, filepath.Base(f))
-		}
-	}
-	return cfg.run(ctx, p.path, append(cfg.goEnv(), "GO111MODULE=auto"), "go", args...)
-}
-
-func (cfg Config) makefile(ctx context.Context, p part, out string) error {
-	return cfg.run(ctx, p.path, []string{"ARTIFACTS_DIR=" + out, "GOOS=linux", "GOARCH=" + cfg.Arch}, "make", "build-"+p.id)
-}
-
-// npm installs the production dependencies of a copy of the code.
-func (cfg Config) npm(ctx context.Context, p part, out string) error {
-	if err := cfg.copyTree(p.path, out, "node_modules"); err != nil {
-		return err
-	}
-	return cfg.run(ctx, out, nil, "npm", cfg.npmInstall(out, "--omit=dev")...)
-}
-
-// npmInstall prefers the lock file's exact versions.
-func (cfg Config) npmInstall(dir string, more ...string) []string {
-	verb := "install"
-	if _, err := os.Stat(filepath.Join(dir, "package-lock.json")); err == nil {
-		verb = "ci"
-	}
-	return append([]string{verb, "--no-audit", "--no-fund", "--loglevel=error"}, more...)
-}
-
-func (cfg Config) pip(ctx context.Context, p part, out string) error {
-	if err := cfg.copyTree(p.path, out); err != nil {
-		return err
-	}
-	return cfg.run(ctx, out, nil, "python3", "-m", "pip", "install", "--disable-pip-version-check", "--quiet", "-r", "requirements.txt", "-t", out)
-}
-
-// esbuild bundles the entry points with the esbuild of the project, of the PATH, or one that npm fetches.
-func (cfg Config) esbuild(ctx context.Context, p part, out string) error {
-	dir := p.path
-	if _, err := os.Stat(filepath.Join(dir, "package.json")); err == nil && !installed(dir) {
-		dir = filepath.Join(cfg.Work, p.id+".src")
-		if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o755)); err != nil {
-			return err
-		}
-		if err := cfg.copyTree(p.path, dir, "node_modules"); err != nil {
-			return err
-		}
-		if err := cfg.run(ctx, dir, nil, "npm", cfg.npmInstall(dir)...); err != nil {
-			return err
-		}
-	}
-	tool, args := cfg.findEsbuild(dir)
-	more, err := p.esbuildArgs(out)
-	if err != nil {
-		return err
-	}
-	return cfg.run(ctx, dir, []string{"NODE_PATH=" + filepath.Join(dir, "node_modules")}, tool, append(args, more...)...)
-}
-
-// installed reports whether a folder's packages are there, in it or above it.
-func installed(dir string) bool {
-	_, err := os.Stat(filepath.Join(dir, "node_modules"))
-	return err == nil
-}
-
-func (cfg Config) findEsbuild(dir string) (tool string, args []string) {
-	for d := dir; ; d = filepath.Dir(d) {
-		bin := filepath.Join(d, "node_modules", ".bin", "esbuild")
-		if _, err := os.Stat(bin); err == nil {
-			return bin, nil
-		}
-		if d == filepath.Dir(d) {
-			break
-		}
-	}
-	if bin, err := exec.LookPath("esbuild"); err == nil {
-		return bin, nil
-	}
-	return "npx", []string{"--yes", "esbuild"}
-}
-
-// esbuildArgs are what sam build passes on from BuildProperties.
-func (p part) esbuildArgs(out string) ([]string, error) {
-	s := p.settings
-	if len(s.EntryPoints) == 0 {
-		return nil, errors.New("Metadata.BuildProperties.EntryPoints: name the files to bundle, such as [app.ts]")
-	}
-	args := slices.Clone(s.EntryPoints)
-	args = append(args, "--bundle", "--platform=node", "--outdir="+out, "--log-level=warning")
-	if s.Minify == nil || *s.Minify {
-		args = append(args, "--minify")
-	}
-	if s.Sourcemap != nil && *s.Sourcemap {
-		args = append(args, "--sourcemap")
-	}
-	if s.KeepNames {
-		args = append(args, "--keep-names")
-	}
-	target := s.Target
-	if target == "" {
-		target = "es2020"
-	}
-	args = append(args, "--target="+target)
-	format := s.Format
-	if format == "" {
-		format = "cjs"
-	}
-	args = append(args, "--format="+format)
-	for _, e := range s.External {
-		args = append(args, "--external:"+e)
-	}
-	for _, l := range s.Loader {
-		args = append(args, "--loader:"+l)
-	}
-	for _, d := range s.Define {
-		args = append(args, "--define:"+d)
-	}
-	for _, o := range s.OutExtension {
-		args = append(args, "--out-extension:"+o)
-	}
-	switch m := s.MainFields.(type) {
-	case string:
-		args = append(args, "--main-fields="+m)
-	case []any:
-		fields := make([]string, len(m))
-		for i, f := range m {
-			fields[i] = fmt.Sprint(f)
-		}
-		args = append(args, "--main-fields="+strings.Join(fields, ","))
-	}
-	return args, nil
 }

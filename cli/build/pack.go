@@ -5,11 +5,13 @@ import (
 	"compress/flate"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -25,11 +27,51 @@ const (
 // left are names that are never part of a function.
 var left = []string{".git", ".rouse", ".aws-sam", ".venv", "venv", "__pycache__", ".DS_Store", ".idea", ".vscode", ".pytest_cache"}
 
-// walk lists the files below dir, sorted, as slash paths.
-func walk(dir string, skip ...string) ([]string, error) {
-	var files []string
-	var bytes int64
-	err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
+// leftOut reports whether a file or folder of this name is never part of a function: editors' and caches' among them.
+func leftOut(name string) bool {
+	return slices.Contains(left, name) || strings.HasSuffix(name, ".pyc") || strings.HasPrefix(name, ".#") || strings.HasSuffix(name, "~")
+}
+
+// root is a folder whose files are packed.
+type root struct {
+	dir    string
+	prefix string   // where they go in the archive
+	only   string   // one file of it; "" for all
+	skip   []string // names that are left out besides the usual ones
+}
+
+// entry is one file on its way into an archive.
+type entry struct {
+	name string // in the archive, with slashes
+	path string
+	link string // target of a link that is kept as one
+	info fs.FileInfo
+}
+
+// lister collects entries within the limits.
+type lister struct {
+	root  root
+	files []entry
+	bytes int64
+}
+
+// list finds the files of a root, sorted by name.
+func list(r root) ([]entry, error) {
+	l := lister{root: r}
+	var err error
+	if r.only != "" {
+		err = l.file(r.only, filepath.Join(r.dir, r.only))
+	} else {
+		err = l.walk(r.dir, "", true)
+	}
+	slices.SortFunc(l.files, func(a, b entry) int { return strings.Compare(a.name, b.name) })
+	return l.files, err
+}
+
+// walk adds what lies below dir. Links to folders are followed when deep is set, and not within what was reached by such a
+// link: a link to a folder above itself would never end.
+func (l *lister) walk(dir, below string, deep bool) error {
+	return filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -37,66 +79,176 @@ func walk(dir string, skip ...string) ([]string, error) {
 		if err != nil || rel == "." {
 			return err
 		}
-		if slices.Contains(left, d.Name()) || slices.Contains(skip, d.Name()) || strings.HasSuffix(d.Name(), ".pyc") {
+		if leftOut(d.Name()) || slices.Contains(l.root.skip, d.Name()) {
 			if d.IsDir() {
 				return filepath.SkipDir
 			}
 			return nil
 		}
-		if d.Type().IsRegular() {
-			info, err := d.Info()
-			if err != nil {
-				return err
-			}
-			bytes += info.Size()
-		}
-		if d.Type().IsRegular() || d.Type()&fs.ModeSymlink != 0 {
-			files = append(files, filepath.ToSlash(rel))
-		}
-		if len(files) > filesMax || bytes > bytesMax {
-			return fmt.Errorf("%s holds more than a function may (%d files, %d MiB): name the folder of its code alone", dir, filesMax, bytesMax>>20)
+		name := path.Join(below, filepath.ToSlash(rel))
+		switch {
+		case d.Type()&fs.ModeSymlink != 0:
+			return l.symlink(name, p, deep)
+		case d.Type().IsRegular():
+			return l.file(name, p)
 		}
 		return nil
 	})
-	slices.Sort(files)
-	return files, err
 }
 
-// stamp changes when a part has to be built again: with any file's name, size or time, and with the settings.
-func (cfg Config) stamp(p part) (string, error) {
-	files, err := walk(p.path, "node_modules")
+// symlink adds a link: as one when it leads to a place in the same folder, since packages find each other by them; what it
+// leads to elsewhere. One that leads nowhere is left out.
+func (l *lister) symlink(name, p string, deep bool) error {
+	target, err := filepath.EvalSymlinks(p)
 	if err != nil {
+		return nil
+	}
+	st, err := os.Stat(target)
+	if err != nil {
+		return nil
+	}
+	if rel, ok := l.inside(p, target); ok && deep {
+		info, err := os.Lstat(p)
+		if err != nil {
+			return err
+		}
+		l.files = append(l.files, entry{name: path.Join(l.root.prefix, name), path: p, link: rel, info: info})
+		return l.check()
+	}
+	if !st.IsDir() {
+		return l.file(name, p)
+	}
+	if !deep {
+		return nil
+	}
+	return l.walk(target, name, false)
+}
+
+// inside is the way from a link to its target when both are packed.
+func (l *lister) inside(link, target string) (string, bool) {
+	top, err := filepath.EvalSymlinks(l.root.dir)
+	if err != nil || !within(top, target) {
+		return "", false
+	}
+	for _, name := range strings.Split(target[len(top):], string(filepath.Separator)) {
+		if leftOut(name) || slices.Contains(l.root.skip, name) {
+			return "", false
+		}
+	}
+	here, err := filepath.EvalSymlinks(filepath.Dir(link))
+	if err != nil {
+		return "", false
+	}
+	rel, err := filepath.Rel(here, target)
+	return filepath.ToSlash(rel), err == nil
+}
+
+func (l *lister) file(name, p string) error {
+	info, err := os.Stat(p)
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return nil
+	}
+	l.bytes += info.Size()
+	l.files = append(l.files, entry{name: path.Join(l.root.prefix, name), path: p, info: info})
+	return l.check()
+}
+
+func (l *lister) check() error {
+	if len(l.files) > filesMax || l.bytes > bytesMax {
+		return fmt.Errorf("%s holds more than a function may (%d files, %d MiB): name the folder of its code alone", l.root.dir, filesMax, bytesMax>>20)
+	}
+	return nil
+}
+
+// stampOf changes with any file's name, size, time or mode, and with the facts.
+func stampOf(files []entry, facts ...string) (string, error) {
+	h := sha256.New()
+	if err := json.NewEncoder(h).Encode(facts); err != nil {
 		return "", err
 	}
-	h := sha256.New()
-	fmt.Fprintf(h, "%s\x00%s\x00%s\x00%+v\n", p.path, p.method, cfg.Arch, p.settings)
-	for _, f := range files {
-		st, err := os.Lstat(filepath.Join(p.path, f))
-		if err != nil {
-			return "", err
-		}
-		fmt.Fprintf(h, "%s\x00%d\x00%d\x00%o\n", f, st.Size(), st.ModTime().UnixNano(), st.Mode())
+	for _, e := range files {
+		fmt.Fprintf(h, "%q %q %q %d %d %o\n", e.name, e.path, e.link, e.info.Size(), e.info.ModTime().UnixNano(), e.info.Mode())
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// pack zips a folder.
-func (cfg Config) pack(p part, dir string) (Artifact, error) {
-	if cfg.Only != "" && dir == cfg.Dir {
-		return cfg.packFiles(p.id, dir, []string{cfg.Only})
+func sum(s string) string {
+	h := sha256.Sum256([]byte(s))
+	return hex.EncodeToString(h[:])
+}
+
+// packed is what is remembered of an archive.
+type packed struct {
+	Stamp string
+	Hash  string
+}
+
+// young is how old the newest file must be for its time to be trusted: within a tick of the file system's clock, two
+// versions of a file may bear the same one.
+const young = 50 * time.Millisecond
+
+// pack puts a part's roots into one archive, or finds the one that it made of the same files before.
+func (cfg Config) pack(p part, roots []root) (Artifact, error) {
+	began := time.Now()
+	files := map[string]entry{}
+	for _, r := range roots {
+		found, err := list(r)
+		if err != nil {
+			return Artifact{}, err
+		}
+		for _, e := range found {
+			files[e.name] = e
+		}
 	}
-	files, err := walk(dir)
+	if len(files) == 0 {
+		return Artifact{}, fmt.Errorf("%s is an empty folder", p.path)
+	}
+	tree := make([]entry, 0, len(files))
+	newest := time.Time{}
+	for _, e := range files {
+		tree = append(tree, e)
+		if e.info.ModTime().After(newest) {
+			newest = e.info.ModTime()
+		}
+	}
+	slices.SortFunc(tree, func(a, b entry) int { return strings.Compare(a.name, b.name) })
+	stamp, err := stampOf(tree)
 	if err != nil {
 		return Artifact{}, err
 	}
-	if len(files) == 0 {
-		return Artifact{}, fmt.Errorf("its code %s is an empty folder", dir)
+	note := cfg.place(p, "packed")
+	if a, ok := cfg.remembered(note, stamp, p.id); ok {
+		return a, nil
 	}
-	return cfg.packFiles(p.id, dir, files)
+	cfg.Step(p.id + ": pack")
+	a, err := cfg.write(p.id, tree)
+	if err == nil && newest.Before(began.Add(-young)) {
+		b, _ := json.Marshal(packed{stamp, a.Hash})
+		err = os.WriteFile(note, b, 0o644)
+	}
+	return a, err
 }
 
-// packFiles zips files of a folder: the same bytes for the same content, whoever packs it and when.
-func (cfg Config) packFiles(id, dir string, files []string) (Artifact, error) {
+// remembered is the archive that was made of the same files before.
+func (cfg Config) remembered(note, stamp, id string) (Artifact, bool) {
+	var was packed
+	b, err := os.ReadFile(note)
+	if err != nil || json.Unmarshal(b, &was) != nil || was.Stamp != stamp {
+		return Artifact{}, false
+	}
+	file := filepath.Join(cfg.Work, was.Hash+".zip")
+	st, err := os.Stat(file)
+	if err != nil {
+		return Artifact{}, false
+	}
+	return Artifact{Hash: was.Hash, File: file, Size: st.Size(), For: id}, true
+}
+
+// write makes an archive: the same bytes for the same content, whoever packs it and when.
+func (cfg Config) write(id string, files []entry) (Artifact, error) {
 	if err := os.MkdirAll(cfg.Work, 0o755); err != nil {
 		return Artifact{}, err
 	}
@@ -104,7 +256,7 @@ func (cfg Config) packFiles(id, dir string, files []string) (Artifact, error) {
 	if err != nil {
 		return Artifact{}, err
 	}
-	err = writeZip(out, dir, files)
+	err = writeZip(out, files)
 	if err = errors.Join(err, out.Close()); err != nil {
 		return Artifact{}, errors.Join(err, os.Remove(out.Name()))
 	}
@@ -116,66 +268,42 @@ func (cfg Config) packFiles(id, dir string, files []string) (Artifact, error) {
 	return a, os.Rename(out.Name(), a.File)
 }
 
-func writeZip(w io.Writer, dir string, files []string) error {
+func writeZip(w io.Writer, files []entry) error {
 	z := zip.NewWriter(w)
 	z.RegisterCompressor(zip.Deflate, func(w io.Writer) (io.WriteCloser, error) { return flate.NewWriter(w, flate.BestSpeed) })
-	for _, f := range files {
-		if err := add(z, dir, f); err != nil {
+	for _, e := range files {
+		if err := add(z, e); err != nil {
 			return err
 		}
 	}
 	return z.Close()
 }
 
-// add puts one file into the archive. Links are followed: what a function gets does not depend on where it was packed.
-func add(z *zip.Writer, dir, name string) error {
-	path := filepath.Join(dir, filepath.FromSlash(name))
-	st, err := os.Stat(path)
-	if err != nil {
-		return err
+func add(z *zip.Writer, e entry) error {
+	h := &zip.FileHeader{Name: e.name, Method: zip.Deflate, Modified: time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)}
+	switch {
+	case e.link != "":
+		h.SetMode(fs.ModeSymlink | 0o777)
+	case e.info.Mode()&0o111 != 0:
+		h.SetMode(0o755)
+	default:
+		h.SetMode(0o644)
 	}
-	if st.IsDir() {
-		return addLinked(z, dir, name)
-	}
-	mode := fs.FileMode(0o644)
-	if st.Mode()&0o100 != 0 {
-		mode = 0o755
-	}
-	h := &zip.FileHeader{Name: name, Method: zip.Deflate, Modified: time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)}
-	h.SetMode(mode)
 	w, err := z.CreateHeader(h)
 	if err != nil {
 		return err
 	}
-	r, err := os.Open(path)
+	if e.link != "" {
+		_, err = io.WriteString(w, e.link)
+		return err
+	}
+	r, err := os.Open(e.path)
 	if err != nil {
 		return err
 	}
 	defer r.Close()
 	_, err = io.Copy(w, r)
 	return err
-}
-
-// addLinked packs the folder that a link leads to, such as a package linked into node_modules. A link to a folder above
-// itself would never end, so links inside it are not followed to folders again.
-func addLinked(z *zip.Writer, dir, name string) error {
-	target, err := filepath.EvalSymlinks(filepath.Join(dir, filepath.FromSlash(name)))
-	if err != nil {
-		return err
-	}
-	files, err := walk(target)
-	if err != nil {
-		return err
-	}
-	for _, f := range files {
-		if st, err := os.Stat(filepath.Join(target, f)); err != nil || st.IsDir() {
-			continue
-		}
-		if err := add(z, dir, name+"/"+f); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // hashed names a file by its content.
@@ -190,14 +318,24 @@ func hashed(file, id string) (Artifact, error) {
 	return Artifact{Hash: hex.EncodeToString(h.Sum(nil)), File: file, Size: n, For: id}, err
 }
 
-// copyTree copies a folder's files, without those that are never part of a function.
-func (cfg Config) copyTree(from, to string, skip ...string) error {
-	files, err := walk(from, skip...)
+// copyTree copies a folder's files, without those that are never part of a function. Links within it stay links.
+func copyTree(from, to string, skip ...string) error {
+	files, err := list(root{dir: from, skip: skip})
 	if err != nil {
 		return err
 	}
-	for _, f := range files {
-		if err := copyFile(filepath.Join(from, f), filepath.Join(to, f)); err != nil {
+	if err := os.MkdirAll(to, 0o755); err != nil {
+		return err
+	}
+	for _, e := range files {
+		target := filepath.Join(to, filepath.FromSlash(e.name))
+		if e.link != "" {
+			if err := errors.Join(os.MkdirAll(filepath.Dir(target), 0o755), os.Symlink(filepath.FromSlash(e.link), target)); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := copyFile(e.path, target); err != nil {
 			return err
 		}
 	}
@@ -205,13 +343,6 @@ func (cfg Config) copyTree(from, to string, skip ...string) error {
 }
 
 func copyFile(from, to string) error {
-	st, err := os.Stat(from)
-	if err != nil {
-		return err
-	}
-	if st.IsDir() {
-		return os.CopyFS(to, os.DirFS(from))
-	}
 	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 		return err
 	}
@@ -220,7 +351,11 @@ func copyFile(from, to string) error {
 		return err
 	}
 	defer r.Close()
-	w, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, st.Mode().Perm())
+	st, err := r.Stat()
+	if err != nil {
+		return err
+	}
+	w, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, st.Mode().Perm()|0o200)
 	if err != nil {
 		return err
 	}
