@@ -12,7 +12,7 @@ type tx struct {
 	snapshot
 	now  time.Time
 	need uint64 // the commit that has to be on disk before anything follows from what was read
-	err  error  // the first limit that was broken
+	err  error  // the first limit that was broken, or read that failed; nothing is committed after it
 
 	hashes map[uint64]bool // of the keys read and written → read
 	writes []write
@@ -56,6 +56,7 @@ func (t *tx) Get(key []byte) (value []byte, ok bool, err error) {
 		err = t.touch(hash, true)
 	}
 	if err != nil {
+		t.spoil(err) // who overlooks it cannot commit on what was not read
 		return nil, false, err
 	}
 	t.need = max(t.need, need)
@@ -85,7 +86,7 @@ func (t *tx) Delete(key []byte) { t.write(key, nil, true) }
 
 func (t *tx) write(key, value []byte, del bool) {
 	if len(key) > kv.KeyMax || len(value) > kv.ValueMax {
-		t.limit(kv.ErrTooLarge)
+		t.spoil(kv.ErrTooLarge)
 		return
 	}
 	if i, ok := t.index[string(key)]; ok {
@@ -109,7 +110,7 @@ func (t *tx) write(key, value []byte, del bool) {
 
 func (t *tx) Append(log, value []byte) {
 	if len(log) > kv.KeyMax || len(value) > kv.ValueMax {
-		t.limit(kv.ErrTooLarge)
+		t.spoil(kv.ErrTooLarge)
 		return
 	}
 	if t.more() != nil {
@@ -134,18 +135,18 @@ func (t *tx) touch(hash uint64, read bool) error {
 // more counts one key.
 func (t *tx) more() error {
 	if t.count++; t.count > kv.TxKeysMax {
-		t.limit(kv.ErrTooLarge)
+		t.spoil(kv.ErrTooLarge)
 	}
 	return t.err
 }
 
 func (t *tx) grow(bytes int) {
 	if t.size += bytes; t.size > kv.TxBytesMax {
-		t.limit(kv.ErrTooLarge)
+		t.spoil(kv.ErrTooLarge)
 	}
 }
 
-func (t *tx) limit(err error) {
+func (t *tx) spoil(err error) {
 	if t.err == nil {
 		t.err = err
 	}
