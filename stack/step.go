@@ -64,6 +64,11 @@ func (s *step) create(ctx context.Context) error {
 		s.rec.Now.Name = given
 	} else {
 		s.rec.Now.Name = s.typ.NewName(s.st.Name, s.rec.LogicalID, randomText())
+		if s.typ.Keyed() {
+			if err := s.free(ctx, s.rec.Now.Name); err != nil {
+				return err
+			}
+		}
 	}
 	s.rec.Now.Began = s.s.cfg.Store.Now()
 	reason := ""
@@ -76,8 +81,8 @@ func (s *step) create(ctx context.Context) error {
 	return s.call(ctx)
 }
 
-// free refuses a name that the template gives when a resource has it already: what is under it then is not ours to adopt
-// after a crash, or to delete in a rollback.
+// free refuses what the template names, or says by its properties, when it is there already: it then is not ours to sweep away after a
+// crash, or to delete in a rollback.
 func (s *step) free(ctx context.Context, given string) error {
 	if s.rec.Before != nil && s.rec.Before.Type == s.typ.Name && s.rec.Before.PhysicalID == given {
 		return rouse.Errorf(rouse.Conflict, "CloudFormation cannot update a stack when a custom-named resource requires replacing. Rename %s and "+
@@ -85,12 +90,12 @@ func (s *step) free(ctx context.Context, given string) error {
 	}
 	req := *s.req
 	req.Physical, req.Taken = given, func(string) bool { return false }
-	_, exists, err := s.typ.Find(ctx, s.c, &req)
+	state, exists, err := s.typ.Find(ctx, s.c, &req)
 	if err != nil {
 		return err
 	}
 	if exists {
-		return rouse.Errorf(rouse.Exists, "%s already exists", given)
+		return rouse.Errorf(rouse.Exists, "%s already exists", state.Physical)
 	}
 	return nil
 }

@@ -60,7 +60,7 @@ RequestParameters no
 RouteKey string required
 RouteResponseSelectionExpression no
 Target string
-`), create: v2create("Route", "OperationName RouteKey Target"), update: v2update("Route", "OperationName RouteKey Target"),
+`), keyed: true, create: v2create("Route", "OperationName RouteKey Target"), update: v2update("Route", "OperationName RouteKey Target"),
 		remove: v2remove("Route"), find: v2find("Route", "RouteKey"),
 	}, {Name: "AWS::ApiGatewayV2::Integration", Attributes: []string{"IntegrationId"}, Properties: properties(`
 ApiId string required replace
@@ -107,7 +107,7 @@ RouteSettings map object {
 StageName string required replace
 StageVariables map string
 Tags map string
-`), create: createHTTPStage, update: updateHTTPStage,
+`), keyed: true, create: createHTTPStage, update: updateHTTPStage,
 		find: func(ctx context.Context, c Client, r *Request) (State, bool, error) {
 			err := c.Call(ctx, "apigatewayv2", "GetStage", take(r.Props, "ApiId StageName"), nil)
 			return State{Physical: text(r.Props, "StageName")}, err == nil, err

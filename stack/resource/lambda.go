@@ -110,7 +110,7 @@ RoutingConfig object {
     FunctionWeight number required
   }
 }
-`), create: createAlias, update: updateAlias, find: findAlias,
+`), keyed: true, create: createAlias, update: updateAlias, find: findAlias,
 		remove: func(ctx context.Context, c Client, r *Request) error {
 			return c.Call(ctx, "lambda", "DeleteAlias", take(r.Props, "FunctionName Name"), nil)
 		},

@@ -36,7 +36,7 @@ Cors object {
 InvokeMode string
 Qualifier string replace
 TargetFunctionArn string required replace
-`), create: createURL, update: updateURL, find: findURL,
+`), keyed: true, create: createURL, update: updateURL, find: findURL,
 		remove: func(ctx context.Context, c Client, r *Request) error {
 			return c.Call(ctx, "lambda", "DeleteFunctionUrlConfig", take(urlInput(r), "FunctionName Qualifier"), nil)
 		},

@@ -63,6 +63,7 @@ type Type struct {
 	Note       string   // how it differs from AWS; "" when it does not
 
 	naming    naming
+	keyed     bool   // its properties alone say which one it is: a second of the same cannot be
 	tags      string // the property that takes the stack's tags, as a list or map; "" when there is none
 	create    func(context.Context, Client, *Request) (State, error)
 	update    func(context.Context, Client, *Request) (State, error)
@@ -138,6 +139,9 @@ func (t *Type) Named(props map[string]any) (string, bool) {
 
 // Draws reports whether the service draws the id itself.
 func (t *Type) Draws() bool { return t.naming.max == 0 }
+
+// Keyed reports whether the properties alone say which resource is meant, so that Find before Create tells if it is there.
+func (t *Type) Keyed() bool { return t.keyed }
 
 // NewName makes up a physical name: STACK-LOGICALID-RANDOM, each cut to fit. random is at least 12 letters and digits.
 func (t *Type) NewName(stack, logical, random string) string {

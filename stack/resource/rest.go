@@ -79,7 +79,7 @@ Tags list object {
 }
 TracingEnabled bool -- kept; nothing is traced yet
 Variables map string
-`), create: createRESTStage, update: updateRESTStage,
+`), keyed: true, create: createRESTStage, update: updateRESTStage,
 		find: func(ctx context.Context, c Client, r *Request) (State, bool, error) {
 			err := c.Call(ctx, "apigateway", "GetStage", stageKey(r), nil)
 			return State{Physical: text(r.Props, "StageName")}, err == nil, err
@@ -218,18 +218,11 @@ func patchREST(ctx context.Context, c Client, id string, r *Request) error {
 			ops = append(ops, patch{"replace", f.path, f.none})
 		}
 	}
-	old, now := strs(r.Old["BinaryMediaTypes"]), strs(r.Props["BinaryMediaTypes"])
-	_, whole := r.Props["Body"]
-	for _, t := range now {
-		if !slices.Contains(old, t) && !whole {
-			ops = append(ops, patch{"add", "/binaryMediaTypes/" + escape(t), ""})
-		}
+	types, err := typePatches(ctx, c, id, r)
+	if err != nil {
+		return err
 	}
-	for _, t := range old {
-		if !slices.Contains(now, t) && !whole {
-			ops = append(ops, patch{"remove", "/binaryMediaTypes/" + escape(t), ""})
-		}
-	}
+	ops = append(ops, types...)
 	if r.Old != nil && changed(r, "EndpointConfiguration") {
 		if e, ok := r.Props["EndpointConfiguration"].(map[string]any); ok && len(strs(e["Types"])) > 0 {
 			was, _ := r.Old["EndpointConfiguration"].(map[string]any)
@@ -244,6 +237,32 @@ func patchREST(ctx context.Context, c Client, id string, r *Request) error {
 		return nil
 	}
 	return c.Call(ctx, "apigateway", "UpdateRestApi", map[string]any{"restApiId": id, "patchOperations": ops}, nil)
+}
+
+// typePatches brings the binary media types to those of r.Props. It asks for those that are there: repeated after a crash, what
+// is done is not done again. Those of a body come with it.
+func typePatches(ctx context.Context, c Client, id string, r *Request) (ops []patch, err error) {
+	if _, whole := r.Props["Body"]; whole || !changed(r, "BinaryMediaTypes") {
+		return nil, nil
+	}
+	var api struct {
+		Types []string `json:"binaryMediaTypes"`
+	}
+	if err := c.Call(ctx, "apigateway", "GetRestApi", map[string]any{"restApiId": id}, &api); err != nil {
+		return nil, err
+	}
+	now := strs(r.Props["BinaryMediaTypes"])
+	for _, t := range now {
+		if !slices.Contains(api.Types, t) {
+			ops = append(ops, patch{"add", "/binaryMediaTypes/" + escape(t), ""})
+		}
+	}
+	for _, t := range strs(r.Old["BinaryMediaTypes"]) {
+		if !slices.Contains(now, t) && slices.Contains(api.Types, t) {
+			ops = append(ops, patch{"remove", "/binaryMediaTypes/" + escape(t), ""})
+		}
+	}
+	return ops, nil
 }
 
 func updateREST(ctx context.Context, c Client, r *Request) (State, error) {
@@ -311,7 +330,7 @@ func restPartTypes() []*Type {
 ParentId string required replace
 PathPart string required replace
 RestApiId string required replace
-`), create: createResource, find: findResource,
+`), keyed: true, create: createResource, find: findResource,
 		remove: func(ctx context.Context, c Client, r *Request) error {
 			return c.Call(ctx, "apigateway", "DeleteResource", map[string]any{"restApiId": r.Props["RestApiId"], "resourceId": r.Physical}, nil)
 		},
@@ -356,7 +375,7 @@ RequestParameters map bool
 RequestValidatorId no
 ResourceId string required replace
 RestApiId string required replace
-`), create: putMethod, update: updateMethod, find: findMethod,
+`), keyed: true, create: putMethod, update: updateMethod, find: findMethod,
 		remove: func(ctx context.Context, c Client, r *Request) error {
 			return c.Call(ctx, "apigateway", "DeleteMethod", methodKey(r.Props), nil)
 		},

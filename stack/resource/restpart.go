@@ -118,9 +118,9 @@ func updateMethod(ctx context.Context, c Client, r *Request) (State, error) {
 	return state, err
 }
 
-// findMethod clears what an interrupted create may have left, so that it can be made from the start.
 func findMethod(ctx context.Context, c Client, r *Request) (State, bool, error) {
-	return State{}, false, gone(c.Call(ctx, "apigateway", "DeleteMethod", methodKey(r.Props), nil))
+	err := c.Call(ctx, "apigateway", "GetMethod", methodKey(r.Props), nil)
+	return State{Physical: r.Physical}, err == nil, err
 }
 
 func putGatewayResponse(ctx context.Context, c Client, r *Request) (State, error) {
@@ -181,7 +181,7 @@ func createRESTStage(ctx context.Context, c Client, r *Request) (State, error) {
 		return State{}, err
 	}
 	state := State{Physical: text(r.Props, "StageName")}
-	return state, patchStage(ctx, c, r, settingPatches(nil, r.Props))
+	return state, patchStage(ctx, c, r, settingPatches(nil, r.Props, nil))
 }
 
 func patchStage(ctx context.Context, c Client, r *Request, ops []patch) error {
@@ -193,45 +193,50 @@ func patchStage(ctx context.Context, c Client, r *Request, ops []patch) error {
 	return c.Call(ctx, "apigateway", "UpdateStage", in, nil)
 }
 
-// settingPatches brings MethodSettings from old to now.
-func settingPatches(old, now map[string]any) []patch {
-	settings := func(props map[string]any) (keys []string, byKey map[string]map[string]any) {
-		byKey = map[string]map[string]any{}
-		list, _ := props["MethodSettings"].([]any)
-		for _, it := range list {
-			m, _ := it.(map[string]any)
-			path, method := text(m, "ResourcePath"), text(m, "HttpMethod")
-			if path == "" {
-				path = "/*"
-			}
-			if method == "" {
-				method = "*"
-			}
-			path = strings.TrimPrefix(path, "/")
-			if path != "*" {
-				path = escape("/" + path)
-			}
-			key := "/" + path + "/" + method
-			keys, byKey[key] = append(keys, key), m
+// settings are the MethodSettings of a stage by the path that patches name them by, and those paths in order.
+func settings(props map[string]any) (paths []string, byPath map[string]map[string]any) {
+	byPath = map[string]map[string]any{}
+	list, _ := props["MethodSettings"].([]any)
+	for _, it := range list {
+		m, _ := it.(map[string]any)
+		path, method := strings.TrimPrefix(text(m, "ResourcePath"), "/"), text(m, "HttpMethod")
+		if path == "" || path == "*" {
+			path = "*"
+		} else {
+			path = escape("/" + path)
 		}
-		return keys, byKey
+		if method == "" {
+			method = "*"
+		}
+		path = "/" + path + "/" + method
+		paths, byPath[path] = append(paths, path), m
 	}
+	return paths, byPath
+}
+
+// settingKey is how a stage shows a setting that patches name by path.
+func settingKey(path string) string {
+	return strings.TrimLeft(strings.ReplaceAll(strings.ReplaceAll(path, "~1", "/"), "~0", "~"), "/")
+}
+
+// settingPatches brings MethodSettings from old to now; there are the keys of those that the stage has.
+func settingPatches(old, now map[string]any, there map[string]bool) []patch {
 	var ops []patch
-	oldKeys, was := settings(old)
-	keys, want := settings(now)
-	for _, k := range oldKeys {
-		if _, ok := want[k]; !ok || !same(was[k], want[k]) {
-			ops = append(ops, patch{"remove", k, ""})
+	oldPaths, was := settings(old)
+	paths, want := settings(now)
+	for _, p := range oldPaths {
+		if m, ok := want[p]; there[settingKey(p)] && (!ok || !same(was[p], m)) {
+			ops = append(ops, patch{"remove", p, ""})
 		}
 	}
-	for _, k := range keys {
-		if m, ok := was[k]; ok && same(m, want[k]) {
+	for _, p := range paths {
+		if m, ok := was[p]; ok && same(m, want[p]) && there[settingKey(p)] {
 			continue
 		}
 		for _, f := range []struct{ prop, path string }{{"ThrottlingBurstLimit", "throttling/burstLimit"}, {"ThrottlingRateLimit", "throttling/rateLimit"},
 			{"MetricsEnabled", "metrics/enabled"}, {"LoggingLevel", "logging/loglevel"}} {
-			if v, ok := want[k][f.prop]; ok {
-				ops = append(ops, patch{"replace", k + "/" + f.path, fmt.Sprint(v)})
+			if v, ok := want[p][f.prop]; ok {
+				ops = append(ops, patch{"replace", p + "/" + f.path, fmt.Sprint(v)})
 			}
 		}
 	}
@@ -240,7 +245,19 @@ func settingPatches(old, now map[string]any) []patch {
 
 func updateRESTStage(ctx context.Context, c Client, r *Request) (State, error) {
 	state := State{Physical: r.Physical}
-	ops := settingPatches(r.Old, r.Props)
+	// What is there decides what to remove: repeated after a crash, what is done is not done again.
+	var actual struct {
+		Settings  map[string]any    `json:"methodSettings"`
+		Variables map[string]string `json:"variables"`
+	}
+	if err := c.Call(ctx, "apigateway", "GetStage", stageKey(r), &actual); err != nil {
+		return state, err
+	}
+	there := map[string]bool{}
+	for k := range actual.Settings {
+		there[settingKey(k)] = true
+	}
+	ops := settingPatches(r.Old, r.Props, there)
 	if changed(r, "DeploymentId") {
 		ops = append(ops, patch{"replace", "/deploymentId", text(r.Props, "DeploymentId")})
 	}
@@ -253,12 +270,13 @@ func updateRESTStage(ctx context.Context, c Client, r *Request) (State, error) {
 	}
 	old, now := tagMap(r.Old["Variables"]), tagMap(r.Props["Variables"])
 	for _, k := range sorted(now) {
-		if had, ok := old[k]; !ok || had != now[k] {
+		if had, ok := actual.Variables[k]; !ok || had != now[k] {
 			ops = append(ops, patch{"replace", "/variables/" + escape(k), now[k]})
 		}
 	}
 	for _, k := range sorted(old) {
-		if _, ok := now[k]; !ok {
+		_, has := actual.Variables[k]
+		if _, ok := now[k]; !ok && has {
 			ops = append(ops, patch{"remove", "/variables/" + escape(k), ""})
 		}
 	}
