@@ -50,8 +50,8 @@ type Key struct {
 	Origin rouse.Origin // Principal, Root, AccessKey, RoleARN; the door adds where the request came from
 }
 
-// Keys finds keys. sourceIP is the address of the client's socket, "" for requests from inside a sandbox: some keys are
-// good on loopback only. Errors are of Kind Unauthenticated. Safe for concurrent use.
+// Keys finds keys. sourceIP is the address of the client's socket as KeySource has it, "" for requests from inside a sandbox
+// or, perhaps, of a web page: some keys are good on loopback only. Errors are of Kind Unauthenticated. Safe for concurrent use.
 type Keys interface {
 	Credentials(ctx context.Context, accessKeyID, sessionToken, sourceIP string) (Key, error)
 }

@@ -118,7 +118,7 @@ func (x *exchange) authenticate(claim *sigv4.Claim, m wire.Match) (rouse.Origin,
 	if err := x.checkScope(claim); err != nil {
 		return rouse.Origin{}, in, err
 	}
-	key, err := x.d.cfg.Keys.Credentials(x.r.Context(), claim.AccessKeyID, claim.SessionToken, x.from.SourceIP)
+	key, err := x.d.cfg.Keys.Credentials(x.r.Context(), claim.AccessKeyID, claim.SessionToken, KeySource(x.r, x.from.SourceIP))
 	if err != nil {
 		return rouse.Origin{}, in, err
 	}
