@@ -30,7 +30,6 @@ var everySetting = []setting{
 	{"isolation", "process", func(c node.Config) any { return c.Isolation }, "process", "docker"},
 	{"allow-weak-isolation", "yes", func(c node.Config) any { return c.AllowWeak }, true, "2"},
 	{"egress", "off", func(c node.Config) any { return c.Egress }, false, ""},
-	{"allow-host", "5432, 6379", func(c node.Config) any { return c.AllowHost }, []int{5432, 6379}, "5432,0"},
 	{"memory", "512", func(c node.Config) any { return c.MemoryMB }, 512, "127"},
 	{"concurrency", "7", func(c node.Config) any { return c.Concurrency }, 7, "0"},
 	{"keep-alive", "90s", func(c node.Config) any { return c.KeepAlive }, 90 * time.Second, "10"},
@@ -113,7 +112,7 @@ func TestEverySettingFromEverySource(t *testing.T) {
 func TestWrongValueNamesItsSource(t *testing.T) {
 	type wrong struct{ name, text string }
 	wrongs := []wrong{{"data", ""}, {"egress", "maybe"}, {"price.request", "NaN"}, {"price.request", "Inf"}, {"memory", "1e3"},
-		{"listen", "127.0.0.1:"}, {"listen", "127.0.0.1:-1"}, {"keep-alive", "0s"}, {"account", "1234567890123"}, {"allow-host", ""}}
+		{"listen", "127.0.0.1:"}, {"listen", "127.0.0.1:-1"}, {"keep-alive", "0s"}, {"account", "1234567890123"}}
 	for _, s := range everySetting {
 		if s.bad != "" {
 			wrongs = append(wrongs, wrong{s.name, s.bad})
@@ -201,12 +200,12 @@ func TestFilesThatAreRefused(t *testing.T) {
 
 // TestFileTypes: TOML's own types are taken where they mean the same.
 func TestFileTypes(t *testing.T) {
-	file := write(t, "memory = 512\negress = false\nallow-host = [5432, 6379]\n[price]\nrequest = 2e-7\ngb-second = 1\n")
+	file := write(t, "memory = 512\negress = false\n[price]\nrequest = 2e-7\ngb-second = 1\n")
 	c, err := node.Load(true, nil, noEnvironment, file, true)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.MemoryMB != 512 || c.Egress || !reflect.DeepEqual(c.AllowHost, []int{5432, 6379}) || c.Book.Request != 2e-7 || c.Book.GBSecond != 1 {
+	if c.MemoryMB != 512 || c.Egress || c.Book.Request != 2e-7 || c.Book.GBSecond != 1 {
 		t.Errorf("Load of TOML's types: got %+v", c)
 	}
 }
@@ -218,7 +217,7 @@ func FuzzFile(f *testing.F) {
 		f.Add(line(s.name, s.bad))
 	}
 	f.Add("[price]\nrequest = 1\n[[price.x]]\ny = 1979-05-27T07:32:00Z\n")
-	f.Add("allow-host = [[1], {a = 2}]\n")
+	f.Add("memory = [[1], {a = 2}]\n")
 	f.Add("memory = inf\nkeep-alive = 9999999999h\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		file := write(t, text)
