@@ -41,12 +41,13 @@ func (r *run) apply(ctx context.Context) error {
 	return r.succeed(ctx)
 }
 
-// walk starts every key whose dependencies are done, Parallel at once, and waits for all that was started. start answers with
-// a step to run, or nil when there is nothing to do. After a failure nothing new is started, unless on says to go on with
-// what does not depend on it. The error is of ctx or of the store; the keys are those that failed.
+// walk starts every key whose dependencies are done, Parallel at once, and waits for all that was started. start
+// answers with a step to run, or nil when there is nothing to do. After a failure nothing new is started, unless on
+// says to go on with what does not depend on it. The error is of ctx or of the store; the keys are those that failed.
 func (r *run) walk(ctx context.Context, order []string, deps map[string][]string, on bool,
 	start func(ctx context.Context, key string) (func() outcome, error)) ([]string, error) {
-	w := &walker{order: order, deps: deps, done: map[string]bool{}, begun: map[string]bool{}, results: make(chan outcome)}
+	w := &walker{order: order, deps: deps, done: map[string]bool{}, begun: map[string]bool{},
+		results: make(chan outcome)}
 	for {
 		if w.fatal == nil && (on || len(w.failed) == 0) {
 			w.begin(ctx, r.s.cfg.Parallel, start)
@@ -86,7 +87,10 @@ type walker struct {
 // begin starts all that can be started.
 func (w *walker) begin(ctx context.Context, parallel int, start func(context.Context, string) (func() outcome, error)) {
 	waits := func(key string) bool {
-		return slices.ContainsFunc(w.deps[key], func(d string) bool { return slices.Contains(w.order, d) && !w.done[d] })
+		return slices.ContainsFunc(w.deps[key], func(d string) bool {
+			return slices.Contains(w.order, d) &&
+				!w.done[d]
+		})
 	}
 	for progress := true; progress; {
 		progress = false
@@ -122,7 +126,8 @@ func (r *run) start(ctx context.Context, id string) (func() outcome, error) {
 		}
 		return r.step(ctx, bad, e.typ, func(*step, context.Context) error { return err }), nil
 	}
-	next := made{Type: res.Type, Props: e.props, Deps: e.deps, Deletion: res.Deletion, Replace: res.UpdateReplace, Metadata: metadata(res.Metadata)}
+	next := made{Type: res.Type, Props: e.props, Deps: e.deps, Deletion: res.Deletion, Replace: res.UpdateReplace,
+		Metadata: metadata(res.Metadata)}
 	if rec != nil && rec.Op == r.st.Op.ID && rec.Action != actionNone {
 		return r.again(ctx, rec, e, next), nil
 	}
@@ -138,7 +143,8 @@ func (r *run) start(ctx context.Context, id string) (func() outcome, error) {
 	}
 	switch act {
 	case actionNone:
-		if slices.Equal(c.Now.Deps, next.Deps) && c.Now.Deletion == next.Deletion && c.Now.Replace == next.Replace && string(c.Now.Metadata) == string(next.Metadata) {
+		if slices.Equal(c.Now.Deps, next.Deps) && c.Now.Deletion == next.Deletion && c.Now.Replace == next.Replace &&
+			string(c.Now.Metadata) == string(next.Metadata) {
 			return nil, nil
 		}
 		// Policies and metadata change without a call; an update that fails restores them with the rest.
@@ -222,6 +228,7 @@ var _ world = (*run)(nil)
 
 // request is what a resource type gets for a resource.
 func (r *run) request(rec *resourceRecord) *resource.Request {
-	return &resource.Request{Account: r.st.Account, Region: r.s.cfg.Region, StackName: r.st.Name, StackID: r.st.ID, LogicalID: rec.LogicalID,
-		Physical: rec.Now.PhysicalID, Props: rec.Now.Props, Attrs: rec.Now.Attrs, Since: rec.Now.Began}
+	return &resource.Request{Account: r.st.Account, Region: r.s.cfg.Region, StackName: r.st.Name, StackID: r.st.ID,
+		LogicalID: rec.LogicalID,
+		Physical:  rec.Now.PhysicalID, Props: rec.Now.Props, Attrs: rec.Now.Attrs, Since: rec.Now.Began}
 }

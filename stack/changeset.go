@@ -46,13 +46,15 @@ const (
 
 var changeSetName = regexp.MustCompile(`^[a-zA-Z][-a-zA-Z0-9]{0,127}$`)
 
-// CreateChangeSet plans a request and keeps it. typ is CREATE, UPDATE, or "" for UPDATE. A template that is wrong is an error; a
-// request without changes makes a change set in status FAILED, as CloudFormation does.
-func (s *Stacks) CreateChangeSet(ctx context.Context, from rouse.Origin, name, typ, description string, req Request) (ChangeSet, error) {
+// CreateChangeSet plans a request and keeps it. typ is CREATE, UPDATE, or "" for UPDATE. A template that is wrong is an
+// error; a request without changes makes a change set in status FAILED, as CloudFormation does.
+func (s *Stacks) CreateChangeSet(ctx context.Context, from rouse.Origin, name, typ, description string,
+	req Request) (ChangeSet, error) {
 	account := from.Principal.Account
 	if !changeSetName.MatchString(name) {
-		return ChangeSet{}, rouse.Errorf(rouse.Invalid, "1 validation error detected: Value '%.200s' at 'changeSetName' failed to satisfy constraint: "+
-			"Member must satisfy regular expression pattern: [a-zA-Z][-a-zA-Z0-9]*", name).WithCode("ValidationError")
+		return ChangeSet{}, rouse.Errorf(rouse.Invalid,
+			"1 validation error detected: Value '%.200s' at 'changeSetName' failed to satisfy constraint: "+
+				"Member must satisfy regular expression pattern: [a-zA-Z][-a-zA-Z0-9]*", name).WithCode("ValidationError")
 	}
 	want := map[string]string{"": "update", "UPDATE": "update", "CREATE": "create"}[typ]
 	if want == "" {
@@ -66,8 +68,10 @@ func (s *Stacks) CreateChangeSet(ctx context.Context, from rouse.Origin, name, t
 		return ChangeSet{}, err
 	}
 	id := "arn:aws:cloudformation:" + s.cfg.Region + ":" + account + ":changeSet/" + name + "/" + uuid.NewString()
-	rec := &changeSetRecord{Request: req, ChangeSet: ChangeSet{ID: id, Name: name, StackID: p.st.ID, StackName: p.st.Name, Description: description,
-		Type: strings.ToUpper(want), Status: CreateComplete, Execution: "AVAILABLE", Created: s.cfg.Store.Now(), Plan: p.plan, Parameters: p.st.Parameters,
+	rec := &changeSetRecord{Request: req, ChangeSet: ChangeSet{ID: id, Name: name, StackID: p.st.ID,
+		StackName: p.st.Name, Description: description,
+		Type: strings.ToUpper(want), Status: CreateComplete, Execution: "AVAILABLE", Created: s.cfg.Store.Now(),
+		Plan: p.plan, Parameters: p.st.Parameters,
 		Tags: p.st.Tags, Capabilities: req.Capabilities, Notifications: p.st.Notifications, RoleARN: p.st.RoleARN}}
 	if p.plan.Empty() {
 		rec.Status, rec.Execution, rec.Reason = "FAILED", "UNAVAILABLE", noChanges
@@ -87,7 +91,8 @@ func (s *Stacks) keepChangeSet(ctx context.Context, p *prepared, rec *changeSetR
 			if err := s.unchanged(tx, p); err != nil {
 				return err
 			}
-			place := &stackRecord{Stack: Stack{ID: st.ID, Name: st.Name, Account: st.Account, Status: ReviewInProgress, Reason: userInitiated,
+			place := &stackRecord{Stack: Stack{ID: st.ID, Name: st.Name, Account: st.Account,
+				Status: ReviewInProgress, Reason: userInitiated,
 				Created: st.Created, Tags: st.Tags}}
 			tx.Set(s.key(st.Account, "name", st.Name), []byte(st.ID))
 			tx.Set(accountKey(s.cfg.Region, st.Account), []byte{})
@@ -96,7 +101,8 @@ func (s *Stacks) keepChangeSet(ctx context.Context, p *prepared, rec *changeSetR
 		}
 		if old, err := s.loadChangeSet(tx, st.Account, st.ID, rec.Name); err == nil {
 			if old.Status != "FAILED" {
-				return rouse.Errorf(rouse.Exists, "ChangeSet %s already exists", old.ID).WithCode("AlreadyExistsException")
+				return rouse.Errorf(rouse.Exists, "ChangeSet %s already exists",
+					old.ID).WithCode("AlreadyExistsException")
 			}
 			s.dropParts(tx, st.Account, old.Source.Parts, "changesource", uid(st.ID), rec.Name)
 		} else if rouse.KindOf(err) != rouse.NotFound {
@@ -138,9 +144,11 @@ func (s *Stacks) loadChangeSet(g getter, account, stackID, name string) (*change
 }
 
 // findChangeSet finds a change set by its id, or by its name and that of its stack.
-func (s *Stacks) findChangeSet(ctx context.Context, account, stack, name string) (*changeSetRecord, *stackRecord, error) {
+func (s *Stacks) findChangeSet(ctx context.Context, account, stack, name string) (*changeSetRecord, *stackRecord,
+	error) {
 	if !strings.HasPrefix(name, "arn:") && stack == "" {
-		return nil, nil, rouse.Errorf(rouse.Invalid, "StackName must be specified if ChangeSetName is not specified as an ARN.").WithCode("ValidationError")
+		return nil, nil, rouse.Errorf(rouse.Invalid,
+			"StackName must be specified if ChangeSetName is not specified as an ARN.").WithCode("ValidationError")
 	}
 	if stack == "" {
 		list, err := s.all(ctx, account)
@@ -230,7 +238,8 @@ func (s *Stacks) ExecuteChangeSet(ctx context.Context, from rouse.Origin, stack,
 		return err
 	}
 	if c := rec.shown(st); c.Status != CreateComplete || c.Execution != "AVAILABLE" {
-		return rouse.Errorf(rouse.Conflict, "ChangeSet [%s] cannot be executed in its current status of [%s]", rec.ID, orStatus(c)).
+		return rouse.Errorf(rouse.Conflict, "ChangeSet [%s] cannot be executed in its current status of [%s]", rec.ID,
+			orStatus(c)).
 			WithCode("InvalidChangeSetStatus")
 	}
 	req := rec.Request
@@ -270,7 +279,8 @@ func (s *Stacks) DeleteChangeSet(ctx context.Context, from rouse.Origin, stack, 
 		return err
 	}
 	if rec.shown(st).Execution == "EXECUTE_IN_PROGRESS" {
-		return rouse.Errorf(rouse.Conflict, "ChangeSet [%s] cannot be deleted while it is being executed", rec.ID).WithCode("InvalidChangeSetStatus")
+		return rouse.Errorf(rouse.Conflict, "ChangeSet [%s] cannot be deleted while it is being executed",
+			rec.ID).WithCode("InvalidChangeSetStatus")
 	}
 	return s.cfg.Store.Update(ctx, func(tx kv.Tx) error {
 		tx.Delete(s.key(account, "changeset", uid(st.ID), rec.Name))

@@ -13,7 +13,8 @@ import (
 	"github.com/rouse-dev/rouse"
 )
 
-// cloud is a small AWS in memory: enough of each operation that stacks call to tell whether what they leave behind is right.
+// cloud is a small AWS in memory: enough of each operation that stacks call to tell whether what they leave behind is
+// right.
 type cloud struct {
 	mu     sync.Mutex
 	things map[string]map[string]any // "lambda function NAME" to its settings; guarded by mu
@@ -23,7 +24,8 @@ type cloud struct {
 	most   int                       // most calls that ran at once; guarded by mu
 	inputs []call                    // guarded by mu
 
-	// before and after are told of every call that changes something; an error from before stops it, one from after hides its answer.
+	// before and after are told of every call that changes something; an error from before stops it, one from after
+	// hides its answer.
 	before, after func(service, operation string, in map[string]any) error
 	pause         func(operation string) // between the two; nil: nothing
 }
@@ -36,12 +38,14 @@ type call struct {
 
 func newCloud() *cloud { return &cloud{things: map[string]map[string]any{}} }
 
-func (c *cloud) Call(_ context.Context, from rouse.Origin, service, operation string, input []byte, _ io.Reader) ([]byte, io.ReadCloser, error) {
+func (c *cloud) Call(_ context.Context, from rouse.Origin, service, operation string, input []byte,
+	_ io.Reader) ([]byte, io.ReadCloser, error) {
 	var in map[string]any
 	if err := json.Unmarshal(input, &in); err != nil {
 		return nil, nil, err
 	}
-	reads := strings.HasPrefix(operation, "Get") || strings.HasPrefix(operation, "List") || strings.HasPrefix(operation, "Describe")
+	reads := strings.HasPrefix(operation, "Get") || strings.HasPrefix(operation, "List") ||
+		strings.HasPrefix(operation, "Describe")
 	c.mu.Lock()
 	c.log = append(c.log, operation)
 	c.inputs = append(c.inputs, call{service, operation, in, from})
@@ -139,7 +143,10 @@ func (c *cloud) drop(key string) error {
 	if _, ok := c.things[key]; !ok {
 		return missing(key)
 	}
-	maps.DeleteFunc(c.things, func(k string, _ map[string]any) bool { return k == key || strings.HasPrefix(k, key+" ") })
+	maps.DeleteFunc(c.things, func(k string, _ map[string]any) bool {
+		return k == key ||
+			strings.HasPrefix(k, key+" ")
+	})
 	return nil
 }
 
@@ -148,12 +155,14 @@ func (c *cloud) id(kind string) string { c.next++; return fmt.Sprintf("%s%d", ki
 // do runs one operation. The caller holds mu.
 func (c *cloud) do(service, operation string, in map[string]any) (map[string]any, error) {
 	none := map[string]any{}
-	fn := "function " + strings.TrimPrefix(str(in, "FunctionName", "Resource"), "arn:aws:lambda:us-east-1:123456789012:function:")
+	fn := "function " + strings.TrimPrefix(str(in, "FunctionName", "Resource"),
+		"arn:aws:lambda:us-east-1:123456789012:function:")
 	role, policy := "role "+str(in, "RoleName"), str(in, "PolicyArn", "PolicyName")
 	group, rule := "group "+str(in, "logGroupName"), "rule "+str(in, "Name", "Rule")
 	switch operation {
 	case "AssumeRole":
-		return map[string]any{"AssumedRoleUser": map[string]any{"AssumedRoleId": "AROA1:x", "Arn": "arn:aws:sts::123456789012:assumed-role/deployer/AWSCloudFormation"}}, nil
+		return map[string]any{"AssumedRoleUser": map[string]any{"AssumedRoleId": "AROA1:x",
+			"Arn": "arn:aws:sts::123456789012:assumed-role/deployer/AWSCloudFormation"}}, nil
 	case "CreateFunction":
 		return none, c.make(fn, in, "FunctionName")
 	case "UpdateFunctionCode":
@@ -249,7 +258,8 @@ func without(in map[string]any, name string) map[string]any {
 }
 
 func roleAnswer(in map[string]any) map[string]any {
-	return map[string]any{"Role": map[string]any{"Arn": "arn:aws:iam::123456789012:role/" + str(in, "RoleName"), "RoleId": "AROA"}}
+	return map[string]any{"Role": map[string]any{"Arn": "arn:aws:iam::123456789012:role/" + str(in, "RoleName"),
+		"RoleId": "AROA"}}
 }
 
 // doAPI runs the operations of HTTP APIs. The caller holds mu.

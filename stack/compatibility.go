@@ -20,8 +20,8 @@ const (
 	notImplemented = "not implemented"
 )
 
-// Compatibility lists what templates may hold: resource types with their properties, from the tables that deployments are checked
-// by, then the serverless types and the template language.
+// Compatibility lists what templates may hold: resource types with their properties, from the tables that deployments
+// are checked by, then the serverless types and the template language.
 func Compatibility() []Support {
 	types := resource.Types()
 	names := make([]string, 0, len(types))
@@ -91,15 +91,20 @@ func language() []Support {
 		{fn, "Fn::Transform", differs, "AWS::Include of files beside the template"},
 		{fn, "Fn::Length, Fn::ToJsonString, Fn::ForEach", notImplemented, "AWS::LanguageExtensions"},
 		{sec, "Parameters", differs, "String, Number, lists of these; no AWS::SSM::Parameter::Value<…> and other AWS types"},
-		{sec, "Mappings, Conditions, Outputs with Export, Metadata, DependsOn, DeletionPolicy, UpdateReplacePolicy", works, ""},
-		{sec, "Rules, Hooks, CreationPolicy, UpdatePolicy, custom resources, nested stacks, macros", notImplemented, ""},
+		{sec, "Mappings, Conditions, Outputs with Export, Metadata, DependsOn, DeletionPolicy, UpdateReplacePolicy",
+			works, ""},
+		{sec, "Rules, Hooks, CreationPolicy, UpdatePolicy, custom resources, nested stacks, macros", notImplemented,
+			""},
 		{sls, "Globals", works, ""},
-		{sls, "AWS::Serverless::Function", differs, "events Api, HttpApi and Schedule; no DeploymentPreference, ProvisionedConcurrencyConfig, " +
-			"PermissionsBoundary, VpcConfig, images; Tracing is kept and not traced; made destinations are not"},
-		{sls, "AWS::Serverless::Api", differs, "no Auth, Models, Domain, MergeDefinitions, AlwaysDeploy; the hash in a deployment's logical id is another one"},
+		{sls, "AWS::Serverless::Function", differs,
+			"events Api, HttpApi and Schedule; no DeploymentPreference, ProvisionedConcurrencyConfig, " +
+				"PermissionsBoundary, VpcConfig, images; Tracing is kept and not traced; made destinations are not"},
+		{sls, "AWS::Serverless::Api", differs,
+			"no Auth, Models, Domain, MergeDefinitions, AlwaysDeploy; the hash in a deployment's logical id is another one"},
 		{sls, "AWS::Serverless::HttpApi", differs, "no Auth, Domain; CorsConfiguration is true or a map"},
 		{sls, "AWS::Serverless::LayerVersion", works, ""},
-		{sls, "AWS::Serverless::SimpleTable, StateMachine, Application, GraphQLApi, WebSocketApi, Connectors", notImplemented, ""},
+		{sls, "AWS::Serverless::SimpleTable, StateMachine, Application, GraphQLApi, WebSocketApi, Connectors",
+			notImplemented, ""},
 		{sls, "PropagateTags", notImplemented, ""},
 	}
 }

@@ -113,13 +113,15 @@ func (c *compiled) unknownType(r *template.Resource) *template.Problem {
 		names = append(names, n)
 	}
 	slices.Sort(names)
-	p := &template.Problem{Pos: r.TypePos, Resource: r.ID, Unsupported: true, Text: "Rouse does not implement " + r.Type + template.Suggest(r.Type, names)}
+	p := &template.Problem{Pos: r.TypePos, Resource: r.ID, Unsupported: true, Text: "Rouse does not implement " +
+		r.Type + template.Suggest(r.Type, names)}
 	switch {
 	case strings.HasPrefix(r.Type, "Custom::"):
 		p.Text = "Rouse does not implement custom resources (" + r.Type + ")"
 	case !strings.HasPrefix(r.Type, "AWS::"):
 		p.Unsupported = false
-		p.Text = "Template format error: Unrecognized resource types: [" + r.Type + "]" + template.Suggest(r.Type, names)
+		p.Text = "Template format error: Unrecognized resource types: [" + r.Type + "]" +
+			template.Suggest(r.Type, names)
 	}
 	return p
 }
@@ -141,7 +143,8 @@ func (c *compiled) dependsOn(r *template.Resource) (ps template.Problems) {
 // scope makes the scope in which values are evaluated in w; depend is told of every resource that a value needs.
 func (c *compiled) scope(w world, depend func(id string)) *template.Scope {
 	sc := template.NewScope(c.t, c.parameters)
-	sc.Account, sc.Region, sc.StackName, sc.StackID, sc.Notifications = c.st.Account, c.s.cfg.Region, c.st.Name, c.st.ID, c.st.Notifications
+	sc.Account, sc.Region, sc.StackName, sc.StackID, sc.Notifications = c.st.Account, c.s.cfg.Region, c.st.Name,
+		c.st.ID, c.st.Notifications
 	note := func(id string) {
 		if depend != nil {
 			depend(id)
@@ -250,7 +253,8 @@ func (c *compiled) outputs(w world) ([]OutputValue, error) {
 		text, ok := v.Scalar()
 		if !ok && v != nil && v.Kind != template.Unknown {
 			return nil, template.Problems{{Pos: o.Pos, Resource: "Outputs", Path: o.Name,
-				Text: "Template format error: Output " + o.Name + " is malformed: its value is a " + v.Kind.String() + ", want a string"}}.Err()
+				Text: "Template format error: Output " + o.Name + " is malformed: its value is a " + v.Kind.String() +
+					", want a string"}}.Err()
 		}
 		ov := OutputValue{Key: o.Name, Value: text, Description: o.Description}
 		if o.Export != nil {
@@ -380,7 +384,8 @@ func (s *Stacks) publishOutputs(tx kv.Tx, st *stackRecord, old, now []OutputValu
 			return err
 		}
 		if ok && e.StackID != st.ID {
-			return rouse.Errorf(rouse.Conflict, "Export with name %s is already exported by stack %s", name, stackNames([]string{e.StackID})[0]).
+			return rouse.Errorf(rouse.Conflict, "Export with name %s is already exported by stack %s", name,
+				stackNames([]string{e.StackID})[0]).
 				WithCode("ValidationError")
 		}
 		put(Export{Name: name, Value: value, StackID: st.ID, Importers: e.Importers})

@@ -13,8 +13,8 @@ import (
 	"github.com/rouse-dev/rouse/stack/template"
 )
 
-// run is one operation being carried out. The goroutine that runs it owns st, records and all fields; steps get copies of
-// what they need and answer through a channel.
+// run is one operation being carried out. The goroutine that runs it owns st, records and all fields; steps get copies
+// of what they need and answer through a channel.
 type run struct {
 	s       *Stacks
 	st      *stackRecord
@@ -46,7 +46,8 @@ func (c client) Call(ctx context.Context, service, operation string, in, out any
 	return json.Unmarshal(output, out)
 }
 
-// Resume puts every stack whose operation did not end into the queue, and forgets deleted stacks after 90 days. Run calls it.
+// Resume puts every stack whose operation did not end into the queue, and forgets deleted stacks after 90 days. Run
+// calls it.
 func (s *Stacks) Resume(ctx context.Context) error {
 	accounts, err := s.accounts(ctx)
 	if err != nil {
@@ -118,8 +119,9 @@ func (r *run) principal(ctx context.Context) (rouse.Origin, error) {
 	if r.st.RoleARN == "" {
 		return from, nil
 	}
-	service := rouse.Origin{Principal: rouse.Principal{Account: r.st.Account, Service: cloudFormationPrincipal}, SourceARN: r.st.ID,
-		Hops: from.Hops, Secure: true}
+	service := rouse.Origin{Principal: rouse.Principal{Account: r.st.Account, Service: cloudFormationPrincipal},
+		SourceARN: r.st.ID,
+		Hops:      from.Hops, Secure: true}
 	var out struct {
 		AssumedRoleUser struct{ AssumedRoleId, Arn string }
 	}
@@ -127,8 +129,10 @@ func (r *run) principal(ctx context.Context) (rouse.Origin, error) {
 	if err := (client{r.s.cfg.Caller, service}).Call(ctx, "sts", "AssumeRole", in, &out); err != nil {
 		return from, err
 	}
-	return rouse.Origin{Principal: rouse.Principal{Account: r.st.Account, ARN: out.AssumedRoleUser.Arn, UserID: out.AssumedRoleUser.AssumedRoleId},
-		RoleARN: r.st.RoleARN, SourceARN: r.st.ID, Hops: from.Hops, Secure: true, UserAgent: cloudFormationPrincipal}, nil
+	return rouse.Origin{Principal: rouse.Principal{Account: r.st.Account, ARN: out.AssumedRoleUser.Arn,
+			UserID: out.AssumedRoleUser.AssumedRoleId},
+			RoleARN: r.st.RoleARN, SourceARN: r.st.ID, Hops: from.Hops, Secure: true, UserAgent: cloudFormationPrincipal},
+		nil
 }
 
 // refuse ends an operation that could not begin: nothing was touched in this phase.
@@ -137,7 +141,8 @@ func (r *run) refuse(ctx context.Context, err error) error {
 		return ctx.Err()
 	}
 	why := "Role " + r.st.RoleARN + " is invalid or cannot be assumed: " + err.Error()
-	status := map[string]string{"create": RollbackComplete, "update": UpdateRollbackComplete, "delete": DeleteFailed}[r.st.Op.Kind]
+	status := map[string]string{"create": RollbackComplete, "update": UpdateRollbackComplete,
+		"delete": DeleteFailed}[r.st.Op.Kind]
 	if r.st.Op.Phase != phaseApply && r.st.Op.Phase != phaseDelete {
 		status = map[string]string{"create": RollbackFailed, "update": UpdateRollbackFailed}[r.st.Op.Kind]
 	}
@@ -181,7 +186,8 @@ func (r *run) attr(id, name string) (any, bool) {
 
 // event makes an event of a resource, or of the stack when rec is nil.
 func (s *Stacks) event(st *stackRecord, rec *resourceRecord, status, reason string) Event {
-	e := Event{ID: uuid.NewString(), StackID: st.ID, StackName: st.Name, LogicalID: st.Name, PhysicalID: st.ID, Type: stackType,
+	e := Event{ID: uuid.NewString(), StackID: st.ID, StackName: st.Name, LogicalID: st.Name, PhysicalID: st.ID,
+		Type:   stackType,
 		Status: status, Reason: reason, Time: s.cfg.Store.Now()}
 	if st.Op != nil {
 		e.Token = st.Op.Token
@@ -228,7 +234,8 @@ func (r *run) finish(ctx context.Context, status, reason string, also func(tx kv
 			}
 		}
 		if op.Previous != nil && op.Previous.Source != st.Source {
-			r.s.dropParts(tx, st.Account, op.Previous.Source.Parts, "source", uid(st.ID), uint64(op.Previous.Source.Number))
+			r.s.dropParts(tx, st.Account, op.Previous.Source.Parts, "source", uid(st.ID),
+				uint64(op.Previous.Source.Number))
 		}
 		if status == DeleteComplete {
 			tx.Delete(r.s.key(st.Account, "name", st.Name))

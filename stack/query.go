@@ -87,8 +87,8 @@ func (s *Stacks) Stacks(ctx context.Context, account string) ([]Stack, error) {
 	return out, err
 }
 
-// Events lists what happened to a stack, the newest first, at most limit; before is the id of the last event of the page
-// before, or "".
+// Events lists what happened to a stack, the newest first, at most limit; before is the id of the last event of the
+// page before, or "".
 func (s *Stacks) Events(ctx context.Context, account, name, before string, limit int) (out []Event, err error) {
 	st, err := s.read(ctx, account, name)
 	if err != nil {
@@ -158,7 +158,8 @@ func (s *Stacks) Owner(ctx context.Context, account, physical string) (string, e
 	return "", rouse.Errorf(rouse.NotFound, "Stack for %s does not exist", physical).WithCode("ValidationError")
 }
 
-// Template is the template that a stack was made from: as it was sent, or with its serverless resources expanded, as JSON.
+// Template is the template that a stack was made from: as it was sent, or with its serverless resources expanded, as
+// JSON.
 func (s *Stacks) Template(ctx context.Context, account, name string, processed bool) (string, error) {
 	st, err := s.read(ctx, account, name)
 	if err != nil {
@@ -193,7 +194,8 @@ func (s *Stacks) Imports(ctx context.Context, account, export string) ([]string,
 	for _, e := range all {
 		if e.Name == export {
 			if len(e.Importers) == 0 {
-				return nil, rouse.Errorf(rouse.Invalid, "Export '%s' is not imported by any stack.", export).WithCode("ValidationError")
+				return nil, rouse.Errorf(rouse.Invalid, "Export '%s' is not imported by any stack.",
+					export).WithCode("ValidationError")
 			}
 			return stackNames(e.Importers), nil
 		}

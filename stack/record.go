@@ -173,7 +173,8 @@ type resourceRecord struct {
 }
 
 func (r *resourceRecord) shown(st *Stack) Resource {
-	return Resource{StackID: st.ID, StackName: st.Name, LogicalID: r.LogicalID, PhysicalID: r.Now.PhysicalID, Type: r.Now.Type, Status: r.Status,
+	return Resource{StackID: st.ID, StackName: st.Name, LogicalID: r.LogicalID, PhysicalID: r.Now.PhysicalID,
+		Type: r.Now.Type, Status: r.Status,
 		Reason: r.Reason, Updated: r.Updated, Metadata: r.Now.Metadata}
 }
 
@@ -254,7 +255,8 @@ func (s *Stacks) save(tx kv.Tx, st *stackRecord) {
 func (s *Stacks) saveParts(tx kv.Tx, account string, b []byte, old int, key ...any) (parts int, err error) {
 	for parts == 0 || len(b) > 0 {
 		if parts == partsMax {
-			return 0, rouse.Errorf(rouse.TooLarge, "a resource's properties take more than %d bytes", partsMax*partBytes)
+			return 0, rouse.Errorf(rouse.TooLarge, "a resource's properties take more than %d bytes",
+				partsMax*partBytes)
 		}
 		n := min(len(b), partBytes)
 		tx.Set(s.key(account, append(key, uint64(parts))...), b[:n])

@@ -86,7 +86,8 @@ func (s *Stacks) prepare(ctx context.Context, account string, req Request, want 
 	p.st.Outputs = was
 	p.plan.New = old == nil || old.Status == ReviewInProgress
 	if !p.plan.New {
-		p.plan.Outputs = p.plan.Outputs || !maps.Equal(old.Tags, p.st.Tags) || !slices.Equal(old.Notifications, p.st.Notifications)
+		p.plan.Outputs = p.plan.Outputs || !maps.Equal(old.Tags, p.st.Tags) ||
+			!slices.Equal(old.Notifications, p.st.Notifications)
 	}
 	return p, nil
 }
@@ -104,8 +105,10 @@ func (s *Stacks) existing(ctx context.Context, account, name, want string) (*sta
 			return nil, rouse.Errorf(rouse.NotFound, "Stack [%s] does not exist", name).WithCode("ValidationError")
 		}
 		if !stackName.MatchString(name) {
-			return nil, rouse.Errorf(rouse.Invalid, "1 validation error detected: Value '%.200s' at 'stackName' failed to satisfy constraint: "+
-				"Member must satisfy regular expression pattern: [a-zA-Z][-a-zA-Z0-9]*", name).WithCode("ValidationError")
+			return nil, rouse.Errorf(rouse.Invalid,
+				"1 validation error detected: Value '%.200s' at 'stackName' failed to satisfy constraint: "+
+					"Member must satisfy regular expression pattern: [a-zA-Z][-a-zA-Z0-9]*",
+				name).WithCode("ValidationError")
 		}
 		return nil, nil
 	case err != nil:
@@ -117,7 +120,8 @@ func (s *Stacks) existing(ctx context.Context, account, name, want string) (*sta
 	case st.Status == ReviewInProgress || updatable(st.Status):
 		return st, nil
 	}
-	return nil, rouse.Errorf(rouse.Conflict, "Stack:%s is in %s state and can not be updated.", st.ID, st.Status).WithCode("ValidationError")
+	return nil, rouse.Errorf(rouse.Conflict, "Stack:%s is in %s state and can not be updated.", st.ID,
+		st.Status).WithCode("ValidationError")
 }
 
 func updatable(status string) bool {
@@ -131,7 +135,8 @@ func (s *Stacks) newStack(p *prepared, account string, req Request) error {
 	if p.old != nil {
 		id, now = p.old.ID, p.old.Created
 	}
-	p.st = &stackRecord{Stack: Stack{ID: id, Name: nameIn(id), Account: account, Created: now, Tags: req.Tags, RoleARN: req.RoleARN,
+	p.st = &stackRecord{Stack: Stack{ID: id, Name: nameIn(id), Account: account, Created: now, Tags: req.Tags,
+		RoleARN:       req.RoleARN,
 		Notifications: req.Notifications, Capabilities: req.Capabilities, OnFailure: req.OnFailure}}
 	if req.UsePrevious {
 		return rouse.Errorf(rouse.Invalid, "a new stack has no previous template").WithCode("ValidationError")
@@ -139,12 +144,15 @@ func (s *Stacks) newStack(p *prepared, account string, req Request) error {
 	switch req.OnFailure {
 	case "", OnFailureRollback, OnFailureNothing, OnFailureDelete:
 	default:
-		return rouse.Errorf(rouse.Invalid, "OnFailure must be ROLLBACK, DO_NOTHING or DELETE, not %q", req.OnFailure).WithCode("ValidationError")
+		return rouse.Errorf(rouse.Invalid, "OnFailure must be ROLLBACK, DO_NOTHING or DELETE, not %q",
+			req.OnFailure).WithCode("ValidationError")
 	}
 	p.given = map[string]string{}
 	for n, v := range req.Parameters {
 		if v.UsePrevious {
-			return rouse.Errorf(rouse.Invalid, "Invalid value for parameter %s: UsePreviousValue of a stack that does not exist", n).WithCode("ValidationError")
+			return rouse.Errorf(rouse.Invalid,
+				"Invalid value for parameter %s: UsePreviousValue of a stack that does not exist",
+				n).WithCode("ValidationError")
 		}
 		p.given[n] = v.Value
 	}
@@ -184,8 +192,9 @@ func (s *Stacks) nextStack(ctx context.Context, p *prepared, req Request) (err e
 		if v.UsePrevious {
 			prev, ok := p.old.value(n)
 			if !ok {
-				return rouse.Errorf(rouse.Invalid, "Invalid input for parameter key %s. Cannot specify usePreviousValue as true for a parameter key "+
-					"not in the previous template", n).WithCode("ValidationError")
+				return rouse.Errorf(rouse.Invalid,
+					"Invalid input for parameter key %s. Cannot specify usePreviousValue as true for a parameter key "+
+						"not in the previous template", n).WithCode("ValidationError")
 			}
 			p.given[n] = prev
 		}
@@ -234,7 +243,8 @@ func acknowledged(c *compiled, req Request) error {
 	need, _ := capabilities(c.original, c.t)
 	var missing []string
 	for _, n := range need {
-		if slices.Contains(req.Capabilities, n) || (n == "CAPABILITY_IAM" && slices.Contains(req.Capabilities, "CAPABILITY_NAMED_IAM")) {
+		if slices.Contains(req.Capabilities, n) || (n == "CAPABILITY_IAM" &&
+			slices.Contains(req.Capabilities, "CAPABILITY_NAMED_IAM")) {
 			continue
 		}
 		missing = append(missing, n)
@@ -242,7 +252,8 @@ func acknowledged(c *compiled, req Request) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	return rouse.Errorf(rouse.Invalid, "Requires capabilities : [%s]", strings.Join(missing, ", ")).WithCode("InsufficientCapabilitiesException")
+	return rouse.Errorf(rouse.Invalid, "Requires capabilities : [%s]",
+		strings.Join(missing, ", ")).WithCode("InsufficientCapabilitiesException")
 }
 
 // Create makes a stack. nil error: its creation is on disk and Run carries it out.
@@ -280,7 +291,8 @@ func (s *Stacks) submit(ctx context.Context, from rouse.Origin, req Request, wan
 	if p.old != nil && kind == "update" {
 		st.Updated = now
 		st.Source.Number = p.old.Source.Number + 1
-		st.Op.Previous = &previous{Stack: p.old.Stack, Secrets: p.old.Secrets, Source: p.old.Source, Imports: p.old.Imports}
+		st.Op.Previous = &previous{Stack: p.old.Stack, Secrets: p.old.Secrets, Source: p.old.Source,
+			Imports: p.old.Imports}
 	} else {
 		st.Source.Number = 1
 	}
@@ -318,7 +330,8 @@ func (s *Stacks) unchanged(tx kv.Tx, p *prepared) error {
 	case p.old == nil:
 		return rouse.Errorf(rouse.Exists, "Stack [%s] already exists", p.st.Name).WithCode("AlreadyExistsException")
 	case now.ID != p.old.ID || now.Status != p.old.Status || now.Source != p.old.Source:
-		return rouse.Errorf(rouse.Conflict, "Stack:%s is in %s state and can not be updated.", now.ID, now.Status).WithCode("ValidationError")
+		return rouse.Errorf(rouse.Conflict, "Stack:%s is in %s state and can not be updated.", now.ID,
+			now.Status).WithCode("ValidationError")
 	}
 	return nil
 }
@@ -347,7 +360,8 @@ func (s *Stacks) Delete(ctx context.Context, from rouse.Origin, name string, d D
 				st = nil
 				return nil
 			}
-			return rouse.Errorf(rouse.Conflict, "Stack [%s] cannot be deleted while in status %s", st.ID, st.Status).WithCode("ValidationError")
+			return rouse.Errorf(rouse.Conflict, "Stack [%s] cannot be deleted while in status %s", st.ID,
+				st.Status).WithCode("ValidationError")
 		}
 		if err := s.unused(tx, st); err != nil {
 			return err

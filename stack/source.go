@@ -19,7 +19,8 @@ import (
 type Source struct {
 	File string `json:"file,omitempty"` // name for positions in errors: "template.yaml"
 	Text string `json:"text"`
-	// Includes are the files of AWS::Include, of DefinitionUri and of BodyS3Location, by the name that the template gives them.
+	// Includes are the files of AWS::Include, of DefinitionUri and of BodyS3Location, by the name that the template
+	// gives them.
 	Includes map[string]string `json:"includes,omitempty"`
 	// Assets say where local code has been uploaded: "Function.CodeUri" to "s3://bucket/key".
 	Assets map[string]string `json:"assets,omitempty"`
@@ -37,7 +38,8 @@ func ReadBundle(b []byte) Source {
 	return Source{Text: string(b)}
 }
 
-// Artifact is a file or folder beside the template that a deployment needs: code to build and upload, or a file to include.
+// Artifact is a file or folder beside the template that a deployment needs: code to build and upload, or a file to
+// include.
 type Artifact struct {
 	LogicalID    string // "" for an include
 	Property     string // "CodeUri", "ContentUri", "Code", "Content"; "Include" or "DefinitionUri" for text
@@ -95,8 +97,10 @@ func Local(src Source, parameters map[string]string) ([]Artifact, error) {
 
 // codeProperty is the property that holds the code or definition of a resource type.
 func codeProperty(typ string) string {
-	return map[string]string{"AWS::Serverless::Function": "CodeUri", "AWS::Serverless::LayerVersion": "ContentUri", "AWS::Lambda::Function": "Code",
-		"AWS::Lambda::LayerVersion": "Content", "AWS::Serverless::Api": "DefinitionUri", "AWS::Serverless::HttpApi": "DefinitionUri"}[typ]
+	return map[string]string{"AWS::Serverless::Function": "CodeUri", "AWS::Serverless::LayerVersion": "ContentUri",
+		"AWS::Lambda::Function":     "Code",
+		"AWS::Lambda::LayerVersion": "Content", "AWS::Serverless::Api": "DefinitionUri",
+		"AWS::Serverless::HttpApi": "DefinitionUri"}[typ]
 }
 
 func localOf(r template.Field, globals *template.Value, parameters map[string]string) []Artifact {
@@ -131,7 +135,8 @@ func localOf(r template.Field, globals *template.Value, parameters map[string]st
 	if !ok || strings.Contains(local, "://") {
 		return nil
 	}
-	a := Artifact{LogicalID: r.Key, Property: prop, Key: r.Key + "." + prop, Path: local, Pos: v.Pos, Runtime: resolve(get("Runtime")),
+	a := Artifact{LogicalID: r.Key, Property: prop, Key: r.Key + "." + prop, Path: local, Pos: v.Pos,
+		Runtime: resolve(get("Runtime")),
 		Handler: resolve(get("Handler"))}
 	if prop == "DefinitionUri" {
 		a.Key, a.Text = local, true
@@ -156,7 +161,8 @@ func name(src Source) string {
 }
 
 // parse reads a source: functions, includes and assets put in place, split into sections, not yet transformed.
-func parse(ctx context.Context, src Source, fetch func(context.Context, string) ([]byte, error)) (*template.Template, error) {
+func parse(ctx context.Context, src Source, fetch func(context.Context, string) ([]byte, error)) (*template.Template,
+	error) {
 	var notes template.Problems
 	root, err := template.ReadNoting(name(src), []byte(src.Text), func(p template.Problem) { notes = append(notes, p) })
 	if err != nil {
@@ -232,17 +238,20 @@ func located(typ, to string, p template.Pos) (*template.Value, error) {
 	if !ok {
 		return nil, rouse.Errorf(rouse.Invalid, "the asset %q is not s3://bucket/key", to)
 	}
-	return template.Obj(p, template.KV(p, "S3Bucket", template.Str(p, bucket)), template.KV(p, "S3Key", template.Str(p, key))), nil
+	return template.Obj(p, template.KV(p, "S3Bucket", template.Str(p, bucket)),
+		template.KV(p, "S3Key", template.Str(p, key))), nil
 }
 
 // transform expands the serverless resources of t.
-func (s *Stacks) transform(t *template.Template, parameters map[string]string) (*template.Template, template.Problems, error) {
+func (s *Stacks) transform(t *template.Template, parameters map[string]string) (*template.Template, template.Problems,
+	error) {
 	out, warnings, err := sam.Transform(t, parameters, s.cfg.Region)
 	if err != nil {
 		return nil, nil, err
 	}
 	if len(out.Resources) > template.ResourcesMax {
-		return nil, nil, rouse.Errorf(rouse.Invalid, "Template format error: Number of resources, %d, is greater than maximum allowed, %d",
+		return nil, nil, rouse.Errorf(rouse.Invalid,
+			"Template format error: Number of resources, %d, is greater than maximum allowed, %d",
 			len(out.Resources), template.ResourcesMax).WithCode("ValidationError")
 	}
 	return out, warnings, nil
@@ -293,7 +302,8 @@ func capabilities(t, expanded *template.Template) (need []string, reason string)
 	var types []string
 	named := false
 	for _, r := range expanded.Resources {
-		prop, ok := map[string]string{"AWS::IAM::Role": "RoleName", "AWS::IAM::ManagedPolicy": "ManagedPolicyName", "AWS::IAM::Policy": ""}[r.Type]
+		prop, ok := map[string]string{"AWS::IAM::Role": "RoleName", "AWS::IAM::ManagedPolicy": "ManagedPolicyName",
+			"AWS::IAM::Policy": ""}[r.Type]
 		if !ok {
 			continue
 		}

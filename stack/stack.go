@@ -1,15 +1,15 @@
-// Package stack turns templates into resources: it plans what a template asks for, applies it in parallel by dependency,
-// and rolls back whole what does not succeed.
+// Package stack turns templates into resources: it plans what a template asks for, applies it in parallel by
+// dependency, and rolls back whole what does not succeed.
 //
 // # The way of a template
 //
 //	source ─Read─> tree ─Include, assets─> Template ─SAM─> Template ─check─> compiled ─decide─> plan ─apply─> resources
 //	        stack/template                        stack/sam       stack/resource
 //
-// Everything up to the plan is pure: syntax, functions, the SAM transform, and the table of each resource type are checked
-// before the first call, and all mistakes are reported together. Applying is the same evaluation with more known: a resource
-// is decided upon when all it depends on is there, from the properties that it then has and those that were applied last. So
-// the plan is a forecast made by the code that also acts.
+// Everything up to the plan is pure: syntax, functions, the SAM transform, and the table of each resource type are
+// checked before the first call, and all mistakes are reported together. Applying is the same evaluation with more
+// known: a resource is decided upon when all it depends on is there, from the properties that it then has and those
+// that were applied last. So the plan is a forecast made by the code that also acts.
 //
 // # The state machine of a stack
 //
@@ -25,24 +25,24 @@
 //
 // # Promises
 //
-// An operation is on disk before its request is answered, and each of its steps is: before a call that changes something, the
-// intent (the name that a new resource will have, the properties that an update goes from and to); after it, the outcome.
-// A node that dies in the middle goes on at the next start: Run finds every stack that is IN_PROGRESS and continues in the
-// phase where it stopped, repeating the step whose outcome is not known. A create whose outcome is not known is looked
-// for, removed when found, and made again.
+// An operation is on disk before its request is answered, and each of its steps is: before a call that changes
+// something, the intent (the name that a new resource will have, the properties that an update goes from and to); after
+// it, the outcome. A node that dies in the middle goes on at the next start: Run finds every stack that is IN_PROGRESS
+// and continues in the phase where it stopped, repeating the step whose outcome is not known. A create whose outcome is
+// not known is looked for, removed when found, and made again.
 //
 // A failed create leaves nothing behind but what DeletionPolicy retains. A failed update ends with the properties,
-// resources and outputs from before it. A replacement is made before the old resource is deleted, and that only when all
-// else succeeded.
+// resources and outputs from before it. A replacement is made before the old resource is deleted, and that only when
+// all else succeeded.
 //
 // One operation at a time changes a stack; different stacks change at the same time. All methods of Stacks are safe for
 // concurrent use.
 //
 // # What it leaves to others
 //
-// It imports no room and acts only through rouse.Caller, as the origin that asked or as the stack's role, so that it can
-// do what that principal may do and nothing else. Building and uploading code is the command line's work (Local says what
-// there is to build); AWS's API for stacks is package aws/cloudformation.
+// It imports no room and acts only through rouse.Caller, as the origin that asked or as the stack's role, so that it
+// can do what that principal may do and nothing else. Building and uploading code is the command line's work (Local
+// says what there is to build); AWS's API for stacks is package aws/cloudformation.
 package stack
 
 import (
@@ -76,8 +76,8 @@ type Config struct {
 	Fetch func(ctx context.Context, url string) ([]byte, error)
 	// Parallel is how many resources of one stack are worked on at once; 0 means ParallelDefault.
 	Parallel int
-	// Ready is how long a resource may take to become ready; 0 means 5 minutes. Poll is how often that is asked, 20 ms by
-	// default.
+	// Ready is how long a resource may take to become ready; 0 means 5 minutes. Poll is how often that is asked, 20 ms
+	// by default.
 	Ready, Poll time.Duration
 	Log         *slog.Logger // nil discards
 }
@@ -120,11 +120,12 @@ func Open(ctx context.Context, cfg Config) (*Stacks, error) {
 	if err := format.Check(ctx, cfg.Store, "stack", formatVersion); err != nil {
 		return nil, err
 	}
-	return &Stacks{cfg: cfg, types: resource.Types(), busy: map[string]struct{}{}, changed: make(chan struct{}), wake: make(chan struct{}, 1)}, nil
+	return &Stacks{cfg: cfg, types: resource.Types(), busy: map[string]struct{}{}, changed: make(chan struct{}),
+		wake: make(chan struct{}, 1)}, nil
 }
 
-// Run carries operations out until ctx is done; it begins with those that an earlier process did not finish. What is under way
-// when ctx ends stays as it is and goes on at the next Run.
+// Run carries operations out until ctx is done; it begins with those that an earlier process did not finish. What is
+// under way when ctx ends stays as it is and goes on at the next Run.
 func (s *Stacks) Run(ctx context.Context) error {
 	if err := s.Resume(ctx); err != nil {
 		return err

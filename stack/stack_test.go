@@ -10,28 +10,16 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
-
 	"github.com/rouse-dev/rouse"
 	"github.com/rouse-dev/rouse/kv"
-	"github.com/rouse-dev/rouse/kv/pebble"
+	"github.com/rouse-dev/rouse/kv/kvtest"
 	"github.com/rouse-dev/rouse/stack"
 )
 
 const account = "123456789012"
 
-var admin = rouse.Origin{Principal: rouse.Principal{Account: account, ARN: "arn:aws:iam::123456789012:root"}, Root: true}
-
-// memory is a store in memory that is closed with the test.
-func memory(t *testing.T) kv.Store {
-	t.Helper()
-	s, err := pebble.Open(pebble.Config{Dir: "store", FS: vfs.NewMem()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.Close() })
-	return s
-}
+var admin = rouse.Origin{Principal: rouse.Principal{Account: account, ARN: "arn:aws:iam::123456789012:root"},
+	Root: true}
 
 // engine runs stacks over a cloud until the test ends or stop is called.
 type engine struct {
@@ -42,7 +30,8 @@ type engine struct {
 
 func start(t *testing.T, store kv.Store, c *cloud) *engine {
 	t.Helper()
-	s, err := stack.Open(t.Context(), stack.Config{Store: store, Region: "us-east-1", Caller: c, Parallel: 4, Poll: time.Millisecond})
+	s, err := stack.Open(t.Context(), stack.Config{Store: store, Region: "us-east-1", Caller: c, Parallel: 4,
+		Poll: time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,8 +119,10 @@ Outputs:
   Arn: {Value: !GetAtt Quote.Arn, Export: {Name: quote-arn}}
 `
 
-// shop2 changes what shop has: a new retention, code and memory, another schedule, a function more, no permission's route less.
-var shop2 = strings.NewReplacer("RetentionInDays: 7", "RetentionInDays: 30", "return 1", "return 2", "Default: 128", "Default: 256",
+// shop2 changes what shop has: a new retention, code and memory, another schedule, a function more, no permission's
+// route less.
+var shop2 = strings.NewReplacer("RetentionInDays: 7", "RetentionInDays: 30", "return 1", "return 2", "Default: 128",
+	"Default: 256",
 	"rate(1 day)", "rate(2 days)", "Outputs:\n", `
   Extra:
     Type: AWS::Logs::LogGroup
@@ -141,13 +132,15 @@ Outputs:
 
 func TestCreateUpdateDelete(t *testing.T) {
 	c := newCloud()
-	e := start(t, memory(t), c)
+	e := start(t, kvtest.Memory(t), c)
 	st := e.deploy(shop)
 	e.want(st, stack.CreateComplete)
-	if len(st.Outputs) != 2 || !strings.HasPrefix(st.Outputs[0].Value, "https://api") || st.Outputs[1].Value != "arn:aws:lambda:us-east-1:123456789012:function:quote" {
+	if len(st.Outputs) != 2 || !strings.HasPrefix(st.Outputs[0].Value, "https://api") ||
+		st.Outputs[1].Value != "arn:aws:lambda:us-east-1:123456789012:function:quote" {
 		t.Errorf("got outputs %+v, want the API's endpoint and the function's ARN", st.Outputs)
 	}
-	if _, err := e.Deploy(t.Context(), admin, request(shop)); err == nil || err.Error() != "No updates are to be performed." {
+	if _, err := e.Deploy(t.Context(), admin, request(shop)); err == nil ||
+		err.Error() != "No updates are to be performed." {
 		t.Errorf("got error %v for the same template, want No updates are to be performed.", err)
 	}
 	before := c.count("UpdateFunctionCode")
@@ -166,7 +159,8 @@ func TestCreateUpdateDelete(t *testing.T) {
 	if got := c.dump(); got != "" {
 		t.Errorf("got left behind\n%s\nwant nothing", got)
 	}
-	if _, err := e.Stack(t.Context(), account, "shop"); err == nil || err.Error() != "Stack with id shop does not exist" {
+	if _, err := e.Stack(t.Context(), account, "shop"); err == nil ||
+		err.Error() != "Stack with id shop does not exist" {
 		t.Errorf("got error %v, want Stack with id shop does not exist", err)
 	}
 	if err := e.Delete(t.Context(), admin, "shop", stack.Deletion{}); err != nil {
@@ -182,13 +176,13 @@ func plain(s string) string {
 	return drawnAPI.ReplaceAllString(drawn.ReplaceAllString(s, "-RANDOM"), "API")
 }
 
-// TestFailureAtEveryCall lets the n-th changing call of a create and of an update fail, for every n: what is left is exactly what was
-// there before.
+// TestFailureAtEveryCall lets the n-th changing call of a create and of an update fail, for every n: what is left is
+// exactly what was there before.
 func TestFailureAtEveryCall(t *testing.T) {
 	for _, update := range []bool{false, true} {
 		for n := 1; ; n++ {
 			c := newCloud()
-			e := start(t, memory(t), c)
+			e := start(t, kvtest.Memory(t), c)
 			text, was, status := shop, "", stack.RollbackComplete
 			if update {
 				e.want(e.deploy(shop), stack.CreateComplete)
@@ -210,17 +204,20 @@ func TestFailureAtEveryCall(t *testing.T) {
 			mu.Unlock()
 			if !reached {
 				if st.Status != stack.CreateComplete && st.Status != stack.UpdateComplete || n < 8 {
-					t.Errorf("update %v: got status %s after %d calls, want a success after more", update, st.Status, n-1)
+					t.Errorf("update %v: got status %s after %d calls, want a success after more", update, st.Status,
+						n-1)
 				}
 				e.stop()
 				break
 			}
 			// A call of the clean-up after a success may fail too: the update stands.
 			if st.Status != status && !(update && st.Status == stack.UpdateComplete) {
-				t.Errorf("update %v: call %d failed: got status %s, want %s; events:\n%s", update, n, st.Status, status, e.events(st.ID))
+				t.Errorf("update %v: call %d failed: got status %s, want %s; events:\n%s", update, n, st.Status,
+					status, e.events(st.ID))
 			}
 			if got := c.dump(); st.Status == status && got != was {
-				t.Errorf("update %v: call %d failed: got\n%s\nwant\n%s\nevents:\n%s", update, n, got, was, e.events(st.ID))
+				t.Errorf("update %v: call %d failed: got\n%s\nwant\n%s\nevents:\n%s", update, n, got, was,
+					e.events(st.ID))
 			}
 			e.stop()
 		}
@@ -230,7 +227,8 @@ func TestFailureAtEveryCall(t *testing.T) {
 // errDead is what everything answers after the process died.
 var errDead = errors.New("the process is dead")
 
-// mortal is a store, and with its hooks a cloud, that dies at the n-th moment: before or after a commit or a changing call.
+// mortal is a store, and with its hooks a cloud, that dies at the n-th moment: before or after a commit or a changing
+// call.
 type mortal struct {
 	kv.Store
 	mu     sync.Mutex
@@ -264,8 +262,8 @@ func (m *mortal) Update(ctx context.Context, fn func(kv.Tx) error) error {
 	return m.live()
 }
 
-// TestDeathAtEveryMoment kills the process before and after every commit and every call of a create, an update and a delete, and
-// starts another one: it ends as if nothing had happened.
+// TestDeathAtEveryMoment kills the process before and after every commit and every call of a create, an update and a
+// delete, and starts another one: it ends as if nothing had happened.
 func TestDeathAtEveryMoment(t *testing.T) {
 	for _, kind := range []string{"create", "update", "delete", "rollback", "update rollback"} {
 		want := ""
@@ -291,7 +289,7 @@ func TestDeathAtEveryMoment(t *testing.T) {
 // deathAt runs an operation with a death at moment n, 0 for none, and a second life after it.
 func deathAt(t *testing.T, kind string, n int) (dump, status string, died bool) {
 	t.Helper()
-	c, store := newCloud(), memory(t)
+	c, store := newCloud(), kvtest.Memory(t)
 	text, id := shop, ""
 	if kind != "create" && kind != "rollback" {
 		e := start(t, store, c)
@@ -301,7 +299,8 @@ func deathAt(t *testing.T, kind string, n int) (dump, status string, died bool) 
 		e.stop()
 	}
 	m := &mortal{Store: store, n: -1}
-	s, err := stack.Open(t.Context(), stack.Config{Store: m, Region: "us-east-1", Caller: c, Parallel: 4, Poll: time.Millisecond})
+	s, err := stack.Open(t.Context(), stack.Config{Store: m, Region: "us-east-1", Caller: c, Parallel: 4,
+		Poll: time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -317,7 +316,8 @@ func deathAt(t *testing.T, kind string, n int) (dump, status string, died bool) 
 	m.n, m.moment, m.kill = n, 0, cancel
 	fault := func(operation string, in map[string]any) error {
 		name, _ := in["logGroupName"].(string)
-		if kind == "rollback" && operation == "PutTargets" || kind == "update rollback" && strings.HasPrefix(name, "shop-Extra") && operation == "CreateLogGroup" {
+		if kind == "rollback" && operation == "PutTargets" || kind == "update rollback" &&
+			strings.HasPrefix(name, "shop-Extra") && operation == "CreateLogGroup" {
 			return rouse.Errorf(rouse.Invalid, "not today")
 		}
 		return nil

@@ -10,7 +10,8 @@ import (
 	"github.com/rouse-dev/rouse/stack/resource"
 )
 
-// step is one resource being worked on, in a goroutine of its own. It owns rec, and writes it before and after each call.
+// step is one resource being worked on, in a goroutine of its own. It owns rec, and writes it before and after each
+// call.
 type step struct {
 	s   *Stacks
 	st  *stackRecord // not changed while steps run
@@ -21,7 +22,8 @@ type step struct {
 }
 
 // step makes a step: do runs, and its failure is written as the resource's own.
-func (r *run) step(ctx context.Context, rec *resourceRecord, typ *resource.Type, do func(*step, context.Context) error) func() outcome {
+func (r *run) step(ctx context.Context, rec *resourceRecord, typ *resource.Type,
+	do func(*step, context.Context) error) func() outcome {
 	s := &step{s: r.s, st: r.st, rec: rec, typ: typ, c: client{r.s.cfg.Caller, r.from}, req: r.request(rec)}
 	return func() outcome {
 		err := do(s, ctx)
@@ -81,12 +83,13 @@ func (s *step) create(ctx context.Context) error {
 	return s.call(ctx)
 }
 
-// free refuses what the template names, or says by its properties, when it is there already: it then is not ours to sweep away after a
-// crash, or to delete in a rollback.
+// free refuses what the template names, or says by its properties, when it is there already: it then is not ours to
+// sweep away after a crash, or to delete in a rollback.
 func (s *step) free(ctx context.Context, given string) error {
 	if s.rec.Before != nil && s.rec.Before.Type == s.typ.Name && s.rec.Before.PhysicalID == given {
-		return rouse.Errorf(rouse.Conflict, "CloudFormation cannot update a stack when a custom-named resource requires replacing. Rename %s and "+
-			"update the stack again.", given)
+		return rouse.Errorf(rouse.Conflict,
+			"CloudFormation cannot update a stack when a custom-named resource requires replacing. Rename %s and "+
+				"update the stack again.", given)
 	}
 	req := *s.req
 	req.Physical, req.Taken = given, func(string) bool { return false }

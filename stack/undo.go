@@ -28,7 +28,8 @@ func (r *run) undo(ctx context.Context) error {
 			if rec.Status == DeleteComplete || rec.Status == DeleteSkipped {
 				continue
 			}
-			list = append(list, victim{key: id, id: id, m: rec.Now, rec: rec, unsure: unsure(rec), retain: retained(rec.Now.Deletion, true)})
+			list = append(list, victim{key: id, id: id, m: rec.Now, rec: rec, unsure: unsure(rec),
+				retain: retained(rec.Now.Deletion, true)})
 		}
 		failed, err := r.deleteAll(ctx, list)
 		if err != nil {
@@ -75,7 +76,10 @@ func (r *run) restoreResource(ctx context.Context, id string) (func() outcome, e
 		}
 		c.Now, c.Action = *c.Before, actionUpdate
 		c.Before = nil
-		return r.step(ctx, &c, typ, func(s *step, ctx context.Context) error { return s.write(ctx, UpdateComplete, "") }), nil
+		return r.step(ctx, &c, typ, func(s *step, ctx context.Context) error {
+			return s.write(ctx, UpdateComplete,
+				"")
+		}), nil
 	}
 	applied, complete := c.Now.Props, c.Status == UpdateComplete
 	c.Now = *c.Before
@@ -88,8 +92,8 @@ func (r *run) restoreResource(ctx context.Context, id string) (func() outcome, e
 	return r.step(ctx, &c, typ, func(s *step, ctx context.Context) error { return s.restore(ctx, applied) }), nil
 }
 
-// restore updates a resource back to its record's properties. What is stored says that it holds those of the failed update until
-// the step is done: after a crash it is restored from the same place again.
+// restore updates a resource back to its record's properties. What is stored says that it holds those of the failed
+// update until the step is done: after a crash it is restored from the same place again.
 func (s *step) restore(ctx context.Context, applied map[string]any) error {
 	kept := *s.rec
 	kept.Now.Props, kept.Status, kept.Reason = applied, UpdateInProgress, ""
@@ -105,8 +109,8 @@ func (s *step) restore(ctx context.Context, applied map[string]any) error {
 	return s.change(ctx, applied)
 }
 
-// tidy deletes what an update no longer needs: what it replaced or the template dropped after a success, what it had made after an
-// undo. What cannot be deleted is left and said so, as CloudFormation does.
+// tidy deletes what an update no longer needs: what it replaced or the template dropped after a success, what it had
+// made after an undo. What cannot be deleted is left and said so, as CloudFormation does.
 func (r *run) tidy(ctx context.Context) error {
 	list, err := r.leftovers(ctx)
 	if err != nil {
@@ -136,17 +140,21 @@ func (r *run) leftovers(ctx context.Context) (list []victim, err error) {
 		switch {
 		case r.st.Op.Phase == phaseTidy:
 			if mine && rec.Action == actionCreate {
-				list = append(list, victim{key: id, id: id, m: rec.Now, rec: rec, forget: true, unsure: unsure(rec), retain: retained(rec.Now.Deletion, true)})
+				list = append(list, victim{key: id, id: id, m: rec.Now, rec: rec, forget: true, unsure: unsure(rec),
+					retain: retained(rec.Now.Deletion, true)})
 			}
 			if mine {
 				for _, t := range rec.Trash {
-					list = append(list, victim{key: id + " " + t.Name, id: id, m: t, unsure: t.PhysicalID == "", owner: rec})
+					list = append(list, victim{key: id + " " + t.Name, id: id, m: t, unsure: t.PhysicalID == "",
+						owner: rec})
 				}
 			}
 		case !slices.Contains(r.c.order, id):
-			list = append(list, victim{key: id, id: id, m: rec.Now, rec: rec, forget: true, retain: retained(rec.Now.Deletion, false)})
+			list = append(list, victim{key: id, id: id, m: rec.Now, rec: rec, forget: true,
+				retain: retained(rec.Now.Deletion, false)})
 		case mine && rec.Action == actionReplace && rec.Before != nil:
-			list = append(list, victim{key: id, id: id, m: *rec.Before, retain: rec.Before.Replace == "Retain", owner: rec})
+			list = append(list, victim{key: id, id: id, m: *rec.Before, retain: rec.Before.Replace == "Retain",
+				owner: rec})
 		}
 	}
 	return list, nil
@@ -190,7 +198,8 @@ func (r *run) kill(ctx context.Context, v victim) func() outcome {
 	if v.rec != nil {
 		rec.Action = v.rec.Action
 	}
-	s := &step{s: r.s, st: r.st, rec: rec, typ: r.s.types[v.m.Type], c: client{r.s.cfg.Caller, r.from}, req: r.request(rec)}
+	s := &step{s: r.s, st: r.st, rec: rec, typ: r.s.types[v.m.Type], c: client{r.s.cfg.Caller, r.from},
+		req: r.request(rec)}
 	return func() outcome {
 		o := outcome{key: v.key}
 		o.err = s.delete(ctx, v)
@@ -278,7 +287,10 @@ func (r *run) delete(ctx context.Context) error {
 		return r.finish(ctx, DeleteFailed, failures("delete", failed), nil)
 	}
 	old, imports := r.st.Outputs, r.st.Imports
-	err = r.finish(ctx, DeleteComplete, "", func(tx kv.Tx) error { return r.s.publish(tx, r.st, old, nil, imports, nil) })
+	err = r.finish(ctx, DeleteComplete, "", func(tx kv.Tx) error {
+		return r.s.publish(tx, r.st, old, nil, imports,
+			nil)
+	})
 	if err != nil && ctx.Err() == nil && r.st.Op != nil {
 		return r.finish(ctx, DeleteFailed, err.Error(), nil)
 	}

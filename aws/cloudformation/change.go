@@ -25,7 +25,8 @@ type CreateStackInput struct {
 type StackOutput struct{ StackId string }
 
 func (d *Door) needCreateStack(_ context.Context, from rouse.Origin, in *CreateStackInput) ([]rouse.Need, error) {
-	return append([]rouse.Need{{Action: "cloudformation:CreateStack", Resource: d.arn(from.Principal.Account, in.StackName)}}, pass(in.RoleARN)...), nil
+	return append([]rouse.Need{{Action: "cloudformation:CreateStack",
+		Resource: d.arn(from.Principal.Account, in.StackName)}}, pass(in.RoleARN)...), nil
 }
 
 func (d *Door) createStack(ctx context.Context, from rouse.Origin, in *CreateStackInput) (*StackOutput, error) {
@@ -44,7 +45,8 @@ func (d *Door) createStack(ctx context.Context, from rouse.Origin, in *CreateSta
 	if in.DisableRollback != nil && *in.DisableRollback {
 		onFailure = stack.OnFailureNothing
 	}
-	id, err := d.cfg.Stacks.Create(ctx, from, stack.Request{Name: in.StackName, Source: src, Parameters: ps, Tags: tagMap(in.Tags), RoleARN: in.RoleARN,
+	id, err := d.cfg.Stacks.Create(ctx, from, stack.Request{Name: in.StackName, Source: src, Parameters: ps,
+		Tags: tagMap(in.Tags), RoleARN: in.RoleARN,
 		Capabilities: in.Capabilities, OnFailure: onFailure, Token: in.ClientRequestToken})
 	if err != nil {
 		return nil, err
@@ -66,7 +68,8 @@ type UpdateStackInput struct {
 }
 
 func (d *Door) needUpdateStack(_ context.Context, from rouse.Origin, in *UpdateStackInput) ([]rouse.Need, error) {
-	return append([]rouse.Need{{Action: "cloudformation:UpdateStack", Resource: d.arn(from.Principal.Account, in.StackName)}}, pass(in.RoleARN)...), nil
+	return append([]rouse.Need{{Action: "cloudformation:UpdateStack",
+		Resource: d.arn(from.Principal.Account, in.StackName)}}, pass(in.RoleARN)...), nil
 }
 
 func (d *Door) updateStack(ctx context.Context, from rouse.Origin, in *UpdateStackInput) (*StackOutput, error) {
@@ -78,7 +81,8 @@ func (d *Door) updateStack(ctx context.Context, from rouse.Origin, in *UpdateSta
 	if err != nil {
 		return nil, err
 	}
-	id, err := d.cfg.Stacks.Update(ctx, from, stack.Request{Name: in.StackName, Source: src, UsePrevious: in.UsePreviousTemplate, Parameters: ps,
+	id, err := d.cfg.Stacks.Update(ctx, from, stack.Request{Name: in.StackName, Source: src,
+		UsePrevious: in.UsePreviousTemplate, Parameters: ps,
 		Tags: tagMap(in.Tags), RoleARN: in.RoleARN, Capabilities: in.Capabilities, Token: in.ClientRequestToken})
 	if err != nil {
 		return nil, err
@@ -98,9 +102,11 @@ type DeleteStackInput struct {
 type None struct{}
 
 func (d *Door) needDeleteStack(_ context.Context, from rouse.Origin, in *DeleteStackInput) ([]rouse.Need, error) {
-	return append([]rouse.Need{{Action: "cloudformation:DeleteStack", Resource: d.arn(from.Principal.Account, in.StackName)}}, pass(in.RoleARN)...), nil
+	return append([]rouse.Need{{Action: "cloudformation:DeleteStack",
+		Resource: d.arn(from.Principal.Account, in.StackName)}}, pass(in.RoleARN)...), nil
 }
 
 func (d *Door) deleteStack(ctx context.Context, from rouse.Origin, in *DeleteStackInput) (*None, error) {
-	return nil, d.cfg.Stacks.Delete(ctx, from, in.StackName, stack.Deletion{Retain: in.RetainResources, RoleARN: in.RoleARN, Token: in.ClientRequestToken})
+	return nil, d.cfg.Stacks.Delete(ctx, from, in.StackName,
+		stack.Deletion{Retain: in.RetainResources, RoleARN: in.RoleARN, Token: in.ClientRequestToken})
 }

@@ -29,11 +29,14 @@ type CreateChangeSetInput struct {
 // CreateChangeSetOutput names a change set and its stack.
 type CreateChangeSetOutput struct{ Id, StackId string }
 
-func (d *Door) needCreateChangeSet(_ context.Context, from rouse.Origin, in *CreateChangeSetInput) ([]rouse.Need, error) {
-	return append([]rouse.Need{{Action: "cloudformation:CreateChangeSet", Resource: d.arn(from.Principal.Account, in.StackName)}}, pass(in.RoleARN)...), nil
+func (d *Door) needCreateChangeSet(_ context.Context, from rouse.Origin, in *CreateChangeSetInput) ([]rouse.Need,
+	error) {
+	return append([]rouse.Need{{Action: "cloudformation:CreateChangeSet",
+		Resource: d.arn(from.Principal.Account, in.StackName)}}, pass(in.RoleARN)...), nil
 }
 
-func (d *Door) createChangeSet(ctx context.Context, from rouse.Origin, in *CreateChangeSetInput) (*CreateChangeSetOutput, error) {
+func (d *Door) createChangeSet(ctx context.Context, from rouse.Origin,
+	in *CreateChangeSetInput) (*CreateChangeSetOutput, error) {
 	src, err := d.source(ctx, in.TemplateBody, in.TemplateURL, in.UsePreviousTemplate)
 	if err != nil {
 		return nil, err
@@ -42,9 +45,11 @@ func (d *Door) createChangeSet(ctx context.Context, from rouse.Origin, in *Creat
 	if err != nil {
 		return nil, err
 	}
-	c, err := d.cfg.Stacks.CreateChangeSet(ctx, from, in.ChangeSetName, in.ChangeSetType, in.Description, stack.Request{Name: in.StackName, Source: src,
-		UsePrevious: in.UsePreviousTemplate, Parameters: ps, Tags: tagMap(in.Tags), RoleARN: in.RoleARN, Capabilities: in.Capabilities,
-		OnFailure: in.OnStackFailure, Token: in.ClientToken})
+	c, err := d.cfg.Stacks.CreateChangeSet(ctx, from, in.ChangeSetName, in.ChangeSetType, in.Description,
+		stack.Request{Name: in.StackName, Source: src,
+			UsePrevious: in.UsePreviousTemplate, Parameters: ps, Tags: tagMap(in.Tags), RoleARN: in.RoleARN,
+			Capabilities: in.Capabilities,
+			OnFailure:    in.OnStackFailure, Token: in.ClientToken})
 	if err != nil {
 		return nil, err
 	}
@@ -104,13 +109,16 @@ type DescribeChangeSetOutput struct {
 	IncludeNestedStacks        bool
 }
 
-func (d *Door) describeChangeSet(ctx context.Context, from rouse.Origin, in *ChangeSetInput) (*DescribeChangeSetOutput, error) {
+func (d *Door) describeChangeSet(ctx context.Context, from rouse.Origin,
+	in *ChangeSetInput) (*DescribeChangeSetOutput, error) {
 	c, err := d.cfg.Stacks.ChangeSet(ctx, from.Principal.Account, in.StackName, in.ChangeSetName)
 	if err != nil {
 		return nil, err
 	}
-	out := &DescribeChangeSetOutput{ChangeSetName: c.Name, ChangeSetId: c.ID, StackId: c.StackID, StackName: c.StackName, Description: c.Description,
-		Parameters: parameterList(c.Parameters), CreationTime: c.Created, ExecutionStatus: c.Execution, Status: c.Status, StatusReason: c.Reason,
+	out := &DescribeChangeSetOutput{ChangeSetName: c.Name, ChangeSetId: c.ID, StackId: c.StackID,
+		StackName: c.StackName, Description: c.Description,
+		Parameters: parameterList(c.Parameters), CreationTime: c.Created, ExecutionStatus: c.Execution,
+		Status: c.Status, StatusReason: c.Reason,
 		NotificationARNs: c.Notifications, Capabilities: c.Capabilities, Tags: tagList(c.Tags), Changes: []Change{}}
 	list, next := page(c.Plan.Changes, in.NextToken, listPage, func(ch stack.Change) string { return ch.LogicalID })
 	out.NextToken = next
@@ -121,8 +129,9 @@ func (d *Door) describeChangeSet(ctx context.Context, from rouse.Origin, in *Cha
 }
 
 func resourceChange(ch stack.Change) ResourceChange {
-	r := ResourceChange{Action: ch.Action, LogicalResourceId: ch.LogicalID, PhysicalResourceId: ch.PhysicalID, ResourceType: ch.Type,
-		Replacement: ch.Replacement, PolicyAction: map[string]string{"Remove": "Delete"}[ch.Action]}
+	r := ResourceChange{Action: ch.Action, LogicalResourceId: ch.LogicalID, PhysicalResourceId: ch.PhysicalID,
+		ResourceType: ch.Type,
+		Replacement:  ch.Replacement, PolicyAction: map[string]string{"Remove": "Delete"}[ch.Action]}
 	if ch.Policy != "" {
 		r.PolicyAction = ch.Policy
 	}
@@ -186,7 +195,8 @@ type ListChangeSetsOutput struct {
 	NextToken string
 }
 
-func (d *Door) listChangeSets(ctx context.Context, from rouse.Origin, in *DescribeStackEventsInput) (*ListChangeSetsOutput, error) {
+func (d *Door) listChangeSets(ctx context.Context, from rouse.Origin,
+	in *DescribeStackEventsInput) (*ListChangeSetsOutput, error) {
 	list, err := d.cfg.Stacks.ChangeSets(ctx, from.Principal.Account, in.StackName)
 	if err != nil {
 		return nil, err
@@ -194,7 +204,8 @@ func (d *Door) listChangeSets(ctx context.Context, from rouse.Origin, in *Descri
 	list, next := page(list, in.NextToken, listPage, func(c stack.ChangeSet) string { return c.Name })
 	out := &ListChangeSetsOutput{Summaries: []ChangeSetSummary{}, NextToken: next}
 	for _, c := range list {
-		out.Summaries = append(out.Summaries, ChangeSetSummary{c.StackID, c.StackName, c.ID, c.Name, c.Execution, c.Status, c.Reason, c.Created, c.Description})
+		out.Summaries = append(out.Summaries, ChangeSetSummary{c.StackID, c.StackName, c.ID, c.Name, c.Execution,
+			c.Status, c.Reason, c.Created, c.Description})
 	}
 	return out, nil
 }

@@ -1,15 +1,15 @@
 // Package cloudformation is the door of AWS CloudFormation: it speaks its query protocol and knows package stack.
 //
-// Implemented is what it takes to deploy with AWS's own tools: stacks, their events, resources and templates, change sets
-// (`aws cloudformation deploy` and `sam deploy` work by them) and exports. Calls answer when the operation is on disk;
-// clients poll the statuses, which are AWS's, so that its waiters work.
+// Implemented is what it takes to deploy with AWS's own tools: stacks, their events, resources and templates, change
+// sets (`aws cloudformation deploy` and `sam deploy` work by them) and exports. Calls answer when the operation is on
+// disk; clients poll the statuses, which are AWS's, so that its waiters work.
 //
 // A template comes in TemplateBody, at most 51,200 bytes, or by a TemplateURL. There is no S3 yet, so the only URLs
 // understood are Rouse's own, rouse-asset:…, read by Config.Fetch: a template, or a bundle that holds it together
 // with the files that it includes and where its code was uploaded (stack.Source). Everything else is refused by name.
 //
-// Permissions are AWS's: cloudformation:CreateStack and the like on the stack's ARN, and iam:PassRole for a stack's role.
-// What the stack's resources need is asked of whoever deploys, or of that role, call by call.
+// Permissions are AWS's: cloudformation:CreateStack and the like on the stack's ARN, and iam:PassRole for a stack's
+// role. What the stack's resources need is asked of whoever deploys, or of that role, call by call.
 //
 // The door holds no state and is safe for concurrent use.
 package cloudformation
@@ -64,19 +64,28 @@ func (d *Door) Service() wire.Service {
 
 func (d *Door) stackOperations() []wire.Operation {
 	return []wire.Operation{
-		wire.Op("CreateStack", "", d.needCreateStack, d.createStack, wire.Refuse("RollbackConfiguration", "TimeoutInMinutes", "NotificationARNs",
-			"ResourceTypes", "StackPolicyBody", "StackPolicyURL", "EnableTerminationProtection", "RetainExceptOnCreate"), templates()),
-		wire.Op("UpdateStack", "", d.needUpdateStack, d.updateStack, wire.Refuse("RollbackConfiguration", "NotificationARNs", "ResourceTypes",
-			"StackPolicyBody", "StackPolicyURL", "StackPolicyDuringUpdateBody", "StackPolicyDuringUpdateURL", "DisableRollback",
-			"RetainExceptOnCreate"), templates()),
+		wire.Op("CreateStack", "", d.needCreateStack, d.createStack,
+			wire.Refuse("RollbackConfiguration", "TimeoutInMinutes", "NotificationARNs",
+				"ResourceTypes", "StackPolicyBody", "StackPolicyURL", "EnableTerminationProtection",
+				"RetainExceptOnCreate"), templates()),
+		wire.Op("UpdateStack", "", d.needUpdateStack, d.updateStack,
+			wire.Refuse("RollbackConfiguration", "NotificationARNs", "ResourceTypes",
+				"StackPolicyBody", "StackPolicyURL", "StackPolicyDuringUpdateBody", "StackPolicyDuringUpdateURL",
+				"DisableRollback",
+				"RetainExceptOnCreate"), templates()),
 		wire.Op("DeleteStack", "", d.needDeleteStack, d.deleteStack, wire.RefuseExcept("DeletionMode", "STANDARD")),
 		wire.Op("DescribeStacks", "", need[DescribeStacksInput](d, "DescribeStacks"), d.describeStacks),
-		wire.Op("DescribeStackEvents", "", need[DescribeStackEventsInput](d, "DescribeStackEvents"), d.describeStackEvents),
-		wire.Op("DescribeStackResources", "", need[DescribeStackResourcesInput](d, "DescribeStackResources"), d.describeStackResources),
-		wire.Op("DescribeStackResource", "", need[DescribeStackResourceInput](d, "DescribeStackResource"), d.describeStackResource),
-		wire.Op("ListStackResources", "", need[DescribeStackEventsInput](d, "ListStackResources"), d.listStackResources),
+		wire.Op("DescribeStackEvents", "", need[DescribeStackEventsInput](d, "DescribeStackEvents"),
+			d.describeStackEvents),
+		wire.Op("DescribeStackResources", "", need[DescribeStackResourcesInput](d, "DescribeStackResources"),
+			d.describeStackResources),
+		wire.Op("DescribeStackResource", "", need[DescribeStackResourceInput](d, "DescribeStackResource"),
+			d.describeStackResource),
+		wire.Op("ListStackResources", "", need[DescribeStackEventsInput](d, "ListStackResources"),
+			d.listStackResources),
 		wire.Op("ListStacks", "", need[ListStacksInput](d, "ListStacks"), d.listStacks),
-		wire.Op("GetTemplate", "", need[GetTemplateInput](d, "GetTemplate"), d.getTemplate, wire.Refuse("ChangeSetName")),
+		wire.Op("GetTemplate", "", need[GetTemplateInput](d, "GetTemplate"), d.getTemplate,
+			wire.Refuse("ChangeSetName")),
 		wire.Op("GetTemplateSummary", "", need[GetTemplateSummaryInput](d, "GetTemplateSummary"), d.getTemplateSummary,
 			wire.Refuse("StackSetName", "TemplateSummaryConfig"), wire.RefuseExcept("CallAs", "SELF")),
 		wire.Op("ValidateTemplate", "", need[ValidateTemplateInput](d, "ValidateTemplate"), d.validateTemplate),
@@ -87,9 +96,12 @@ func (d *Door) stackOperations() []wire.Operation {
 
 func (d *Door) changeSetOperations() []wire.Operation {
 	return []wire.Operation{
-		wire.Op("CreateChangeSet", "", d.needCreateChangeSet, d.createChangeSet, wire.Refuse("ResourceTypes", "RollbackConfiguration",
-			"NotificationARNs", "ResourcesToImport", "IncludeNestedStacks", "ImportExistingResources", "DeploymentMode"), templates()),
-		wire.Op("DescribeChangeSet", "", need[ChangeSetInput](d, "DescribeChangeSet"), d.describeChangeSet, wire.Refuse("IncludePropertyValues")),
+		wire.Op("CreateChangeSet", "", d.needCreateChangeSet, d.createChangeSet,
+			wire.Refuse("ResourceTypes", "RollbackConfiguration",
+				"NotificationARNs", "ResourcesToImport", "IncludeNestedStacks", "ImportExistingResources",
+				"DeploymentMode"), templates()),
+		wire.Op("DescribeChangeSet", "", need[ChangeSetInput](d, "DescribeChangeSet"), d.describeChangeSet,
+			wire.Refuse("IncludePropertyValues")),
 		wire.Op("ExecuteChangeSet", "", need[ExecuteChangeSetInput](d, "ExecuteChangeSet"), d.executeChangeSet,
 			wire.Refuse("DisableRollback", "RetainExceptOnCreate")),
 		wire.Op("DeleteChangeSet", "", need[ChangeSetInput](d, "DeleteChangeSet"), d.deleteChangeSet),
@@ -135,9 +147,11 @@ func (d *Door) arn(account, name string) string {
 }
 
 // need is the permission to do the operation to the stack that the input names.
-func need[In any, P named[In]](d *Door, operation string) func(context.Context, rouse.Origin, *In) ([]rouse.Need, error) {
+func need[In any, P named[In]](d *Door, operation string) func(context.Context, rouse.Origin, *In) ([]rouse.Need,
+	error) {
 	return func(_ context.Context, from rouse.Origin, in *In) ([]rouse.Need, error) {
-		return []rouse.Need{{Action: "cloudformation:" + operation, Resource: d.arn(from.Principal.Account, P(in).stack())}}, nil
+		return []rouse.Need{{Action: "cloudformation:" + operation,
+			Resource: d.arn(from.Principal.Account, P(in).stack())}}, nil
 	}
 }
 
@@ -216,7 +230,8 @@ func (d *Door) source(ctx context.Context, body, url string, previous bool) (sta
 	case body != "":
 		return stack.Source{Text: body}, nil
 	case !strings.HasPrefix(url, stack.BundleScheme) || d.cfg.Fetch == nil:
-		return stack.Source{}, rouse.Errorf(rouse.Unsupported, "Rouse does not implement TemplateURL of S3; send the template in TemplateBody, or use rouse deploy")
+		return stack.Source{}, rouse.Errorf(rouse.Unsupported,
+			"Rouse does not implement TemplateURL of S3; send the template in TemplateBody, or use rouse deploy")
 	}
 	text, err := d.cfg.Fetch(ctx, url)
 	if err != nil {

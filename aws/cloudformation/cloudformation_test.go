@@ -11,14 +11,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
-
 	"github.com/rouse-dev/rouse"
 	"github.com/rouse-dev/rouse/aws"
 	"github.com/rouse-dev/rouse/aws/cloudformation"
 	"github.com/rouse-dev/rouse/aws/wire"
 	"github.com/rouse-dev/rouse/aws/wire/wiretest"
-	"github.com/rouse-dev/rouse/kv/pebble"
+	"github.com/rouse-dev/rouse/kv/kvtest"
 	"github.com/rouse-dev/rouse/stack"
 )
 
@@ -31,7 +29,8 @@ type groups struct {
 	fail bool            // guarded by mu
 }
 
-func (g *groups) Call(_ context.Context, _ rouse.Origin, service, operation string, input []byte, _ io.Reader) ([]byte, io.ReadCloser, error) {
+func (g *groups) Call(_ context.Context, _ rouse.Origin, service, operation string, input []byte,
+	_ io.Reader) ([]byte, io.ReadCloser, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	var in struct {
@@ -79,19 +78,18 @@ func (h *house) Authorize(_ context.Context, _ rouse.Origin, needs []rouse.Need)
 
 func open(t *testing.T) *house {
 	t.Helper()
-	store, err := pebble.Open(pebble.Config{Dir: "store", FS: vfs.NewMem()})
-	if err != nil {
-		t.Fatal(err)
-	}
+	store := kvtest.Memory(t)
+	var err error
 	h := &house{t: t, groups: &groups{have: map[string]bool{}}}
-	h.stacks, err = stack.Open(t.Context(), stack.Config{Store: store, Region: "us-east-1", Caller: h.groups, Poll: time.Millisecond})
+	h.stacks, err = stack.Open(t.Context(), stack.Config{Store: store, Region: "us-east-1", Caller: h.groups,
+		Poll: time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var done sync.WaitGroup
 	done.Go(func() { _ = h.stacks.Run(ctx) })
-	t.Cleanup(func() { cancel(); done.Wait(); _ = store.Close() })
+	t.Cleanup(func() { cancel(); done.Wait() })
 	s := h.service()
 	wiretest.Check(t, s)
 	if h.door, err = aws.New(aws.Config{Services: []wire.Service{s}, Keys: noKeys{}, Authorize: h}); err != nil {
@@ -101,12 +99,14 @@ func open(t *testing.T) *house {
 }
 
 func (h *house) service() wire.Service {
-	return cloudformation.New(cloudformation.Config{Stacks: h.stacks, Region: "us-east-1", Fetch: func(_ context.Context, url string) ([]byte, error) {
-		if url == "rouse-asset:bundle" {
-			return json.Marshal(stack.Source{File: "app.yaml", Text: "Resources: {G: {Type: AWS::Logs::LogGroup, Properties: {Retention: 1}}}"})
-		}
-		return nil, rouse.Errorf(rouse.NotFound, "no %s", url)
-	}}).Service()
+	return cloudformation.New(cloudformation.Config{Stacks: h.stacks, Region: "us-east-1",
+		Fetch: func(_ context.Context, url string) ([]byte, error) {
+			if url == "rouse-asset:bundle" {
+				return json.Marshal(stack.Source{File: "app.yaml",
+					Text: "Resources: {G: {Type: AWS::Logs::LogGroup, Properties: {Retention: 1}}}"})
+			}
+			return nil, rouse.Errorf(rouse.NotFound, "no %s", url)
+		}}).Service()
 }
 
 var from = rouse.Origin{Principal: rouse.Principal{Account: account, ARN: "arn:aws:iam::000000000000:user/u"}}
@@ -165,36 +165,44 @@ func TestStackLife(t *testing.T) {
 	if !strings.HasPrefix(id, "arn:aws:cloudformation:us-east-1:000000000000:stack/s/") {
 		t.Fatalf("got %v, want a stack's id", out)
 	}
-	if len(h.needs) != 1 || h.needs[0].Action != "cloudformation:CreateStack" || h.needs[0].Resource != "arn:aws:cloudformation:us-east-1:000000000000:stack/s/*" {
+	if len(h.needs) != 1 || h.needs[0].Action != "cloudformation:CreateStack" ||
+		h.needs[0].Resource != "arn:aws:cloudformation:us-east-1:000000000000:stack/s/*" {
 		t.Errorf("got needs %+v, want cloudformation:CreateStack on the stack", h.needs)
 	}
 	st := h.settled("s")
-	if st["StackStatus"] != "CREATE_COMPLETE" || fmt.Sprint(st["Outputs"]) != "[map[ExportName:group OutputKey:Name OutputValue:/g]]" {
+	if st["StackStatus"] != "CREATE_COMPLETE" ||
+		fmt.Sprint(st["Outputs"]) != "[map[ExportName:group OutputKey:Name OutputValue:/g]]" {
 		t.Errorf("got %v, want CREATE_COMPLETE with its output", st)
 	}
 	if s := fmt.Sprint(st["Parameters"]); strings.Contains(s, "hush") || !strings.Contains(s, "****") {
 		t.Errorf("got parameters %s, want the secret one masked", s)
 	}
-	h.wantError("CreateStack", map[string]any{"StackName": "s", "TemplateBody": groupTemplate}, "AlreadyExistsException: Stack [s] already exists")
-	h.wantError("UpdateStack", map[string]any{"StackName": "s", "TemplateBody": groupTemplate}, "ValidationError: No updates are to be performed.")
-	h.call("UpdateStack", map[string]any{"StackName": "s", "UsePreviousTemplate": true, "Parameters": []any{map[string]any{"ParameterKey": "Days", "ParameterValue": "30"}}})
+	h.wantError("CreateStack", map[string]any{"StackName": "s", "TemplateBody": groupTemplate},
+		"AlreadyExistsException: Stack [s] already exists")
+	h.wantError("UpdateStack", map[string]any{"StackName": "s", "TemplateBody": groupTemplate},
+		"ValidationError: No updates are to be performed.")
+	h.call("UpdateStack", map[string]any{"StackName": "s", "UsePreviousTemplate": true,
+		"Parameters": []any{map[string]any{"ParameterKey": "Days", "ParameterValue": "30"}}})
 	if got := h.settled("s")["StackStatus"]; got != "UPDATE_COMPLETE" {
 		t.Errorf("got status %v, want UPDATE_COMPLETE", got)
 	}
 	if got := fmt.Sprint(h.call("ListExports", nil)); !strings.Contains(got, "Name:group") {
 		t.Errorf("got exports %s, want group", got)
 	}
-	if got := fmt.Sprint(h.call("DescribeStackResource", map[string]any{"StackName": "s", "LogicalResourceId": "G"})); !strings.Contains(got, "PhysicalResourceId:/g") {
+	if got := fmt.Sprint(h.call("DescribeStackResource", map[string]any{"StackName": "s",
+		"LogicalResourceId": "G"})); !strings.Contains(got, "PhysicalResourceId:/g") {
 		t.Errorf("got resource %s, want /g", got)
 	}
-	if got := fmt.Sprint(h.call("DescribeStackResources", map[string]any{"PhysicalResourceId": "/g"})); !strings.Contains(got, "LogicalResourceId:G") {
+	if got := fmt.Sprint(h.call("DescribeStackResources",
+		map[string]any{"PhysicalResourceId": "/g"})); !strings.Contains(got, "LogicalResourceId:G") {
 		t.Errorf("got resources %s, want G", got)
 	}
 	if got := h.call("GetTemplate", map[string]any{"StackName": "s"})["TemplateBody"]; got != groupTemplate {
 		t.Errorf("got template %v, want the one sent", got)
 	}
 	events := h.call("DescribeStackEvents", map[string]any{"StackName": "s"})["StackEvents"].([]any)
-	if first := events[len(events)-1].(map[string]any); first["ResourceStatus"] != "CREATE_IN_PROGRESS" || first["ResourceStatusReason"] != "User Initiated" {
+	if first := events[len(events)-1].(map[string]any); first["ResourceStatus"] != "CREATE_IN_PROGRESS" ||
+		first["ResourceStatusReason"] != "User Initiated" {
 		t.Errorf("got first event %v, want CREATE_IN_PROGRESS, User Initiated", first)
 	}
 	h.call("DeleteStack", map[string]any{"StackName": "s"})
@@ -209,7 +217,8 @@ func TestStackLife(t *testing.T) {
 
 func TestChangeSets(t *testing.T) {
 	h := open(t)
-	in := map[string]any{"StackName": "s", "ChangeSetName": "c", "ChangeSetType": "CREATE", "TemplateBody": groupTemplate}
+	in := map[string]any{"StackName": "s", "ChangeSetName": "c", "ChangeSetType": "CREATE",
+		"TemplateBody": groupTemplate}
 	id := h.call("CreateChangeSet", in)["Id"]
 	cs := h.call("DescribeChangeSet", map[string]any{"ChangeSetName": id})
 	if cs["Status"] != "CREATE_COMPLETE" || cs["ExecutionStatus"] != "AVAILABLE" || len(cs["Changes"].([]any)) != 1 {
@@ -222,45 +231,53 @@ func TestChangeSets(t *testing.T) {
 	if got := h.settled("s")["StackStatus"]; got != "CREATE_COMPLETE" {
 		t.Errorf("got status %v, want CREATE_COMPLETE", got)
 	}
-	h.wantError("ExecuteChangeSet", map[string]any{"ChangeSetName": id}, "InvalidChangeSetStatus: ChangeSet ["+fmt.Sprint(id)+
-		"] cannot be executed in its current status of [EXECUTE_COMPLETE]")
+	h.wantError("ExecuteChangeSet", map[string]any{"ChangeSetName": id},
+		"InvalidChangeSetStatus: ChangeSet ["+fmt.Sprint(id)+
+			"] cannot be executed in its current status of [EXECUTE_COMPLETE]")
 	in["ChangeSetType"], in["ChangeSetName"] = "UPDATE", "again"
 	h.call("CreateChangeSet", in)
 	cs = h.call("DescribeChangeSet", map[string]any{"ChangeSetName": "again", "StackName": "s"})
-	if cs["Status"] != "FAILED" || !strings.HasPrefix(fmt.Sprint(cs["StatusReason"]), "The submitted information didn't contain changes.") {
+	if cs["Status"] != "FAILED" || !strings.HasPrefix(fmt.Sprint(cs["StatusReason"]),
+		"The submitted information didn't contain changes.") {
 		t.Errorf("got change set %v, want it failed for want of changes", cs)
 	}
 	in["ChangeSetName"], in["TemplateBody"] = "third", strings.Replace(groupTemplate, "/g", "/h", 1)
 	h.call("CreateChangeSet", in)
 	cs = h.call("DescribeChangeSet", map[string]any{"ChangeSetName": "third", "StackName": "s"})
-	if got := fmt.Sprint(cs["Changes"]); !strings.Contains(got, "Replacement:True") || !strings.Contains(got, "Name:LogGroupName") {
+	if got := fmt.Sprint(cs["Changes"]); !strings.Contains(got, "Replacement:True") ||
+		!strings.Contains(got, "Name:LogGroupName") {
 		t.Errorf("got changes %s, want a replacement for LogGroupName", got)
 	}
 	if got := len(h.call("ListChangeSets", map[string]any{"StackName": "s"})["Summaries"].([]any)); got != 3 {
 		t.Errorf("got %d change sets, want 3", got)
 	}
 	h.call("DeleteChangeSet", map[string]any{"ChangeSetName": "third", "StackName": "s"})
-	h.wantError("DescribeChangeSet", map[string]any{"ChangeSetName": "third", "StackName": "s"}, "ChangeSetNotFound: ChangeSet [third] does not exist")
+	h.wantError("DescribeChangeSet", map[string]any{"ChangeSetName": "third", "StackName": "s"},
+		"ChangeSetNotFound: ChangeSet [third] does not exist")
 }
 
 func TestRefusals(t *testing.T) {
 	h := open(t)
 	body := func(s string) map[string]any { return map[string]any{"StackName": "s", "TemplateBody": s} }
-	h.wantError("CreateStack", map[string]any{"StackName": "s"}, "ValidationError: Either Template URL or Template Body must be specified.")
+	h.wantError("CreateStack", map[string]any{"StackName": "s"},
+		"ValidationError: Either Template URL or Template Body must be specified.")
 	h.wantError("CreateStack", map[string]any{"StackName": "s", "TemplateURL": "https://b.s3.amazonaws.com/k"},
 		"NotImplemented: Rouse does not implement TemplateURL of S3; send the template in TemplateBody, or use rouse deploy")
-	h.wantError("CreateStack", body(strings.Repeat("#", 51_201)), "ValidationError: 1 validation error detected: Value at 'templateBody' failed to "+
-		"satisfy constraint: Member must have length less than or equal to 51200")
+	h.wantError("CreateStack", body(strings.Repeat("#", 51_201)),
+		"ValidationError: 1 validation error detected: Value at 'templateBody' failed to "+
+			"satisfy constraint: Member must have length less than or equal to 51200")
 	h.wantError("CreateStack", map[string]any{"StackName": "s", "TemplateURL": "rouse-asset:bundle"},
 		"ValidationError: app.yaml:1:57: G: Retention: extraneous key [Retention] is not permitted in AWS::Logs::LogGroup; did you mean RetentionInDays?")
-	h.wantError("CreateStack", body("Resources: {Q: {Type: AWS::SQS::Queue}}"), "ValidationError: template:1:23: Q: Rouse does not implement AWS::SQS::Queue")
+	h.wantError("CreateStack", body("Resources: {Q: {Type: AWS::SQS::Queue}}"),
+		"ValidationError: template:1:23: Q: Rouse does not implement AWS::SQS::Queue")
 	h.wantError("CreateStack", body("Resources: {R: {Type: AWS::IAM::Role, Properties: {AssumeRolePolicyDocument: {}}}}"),
 		"InsufficientCapabilitiesException: Requires capabilities : [CAPABILITY_IAM]")
 	h.wantError("ValidateTemplate", map[string]any{"TemplateBody": "a: [1"},
 		"ValidationError: template:2:1: Template format error: YAML not well-formed. (line 2, column 1): did not find expected ',' or ']'")
 	h.wantError("UpdateStack", body(groupTemplate), "ValidationError: Stack [s] does not exist")
-	h.wantError("CreateStack", map[string]any{"StackName": "1s", "TemplateBody": groupTemplate}, "ValidationError: 1 validation error detected: Value '1s' at "+
-		"'stackName' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-zA-Z][-a-zA-Z0-9]*")
+	h.wantError("CreateStack", map[string]any{"StackName": "1s", "TemplateBody": groupTemplate},
+		"ValidationError: 1 validation error detected: Value '1s' at "+
+			"'stackName' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-zA-Z][-a-zA-Z0-9]*")
 	if len(h.groups.have) > 0 {
 		t.Errorf("got groups %v, want nothing touched", h.groups.have)
 	}
@@ -274,9 +291,11 @@ func TestRollback(t *testing.T) {
 	if st["StackStatus"] != "ROLLBACK_COMPLETE" {
 		t.Errorf("got %v, want ROLLBACK_COMPLETE", st)
 	}
-	if got := fmt.Sprint(h.call("DescribeStackEvents", map[string]any{"StackName": "s"})); !strings.Contains(got, "Resource limit exceeded.") {
+	if got := fmt.Sprint(h.call("DescribeStackEvents", map[string]any{"StackName": "s"})); !strings.Contains(got,
+		"Resource limit exceeded.") {
 		t.Errorf("got events %s, want the reason among them", got)
 	}
-	h.wantError("UpdateStack", map[string]any{"StackName": "s", "TemplateBody": groupTemplate}, fmt.Sprintf("ValidationError: Stack:%s is in "+
-		"ROLLBACK_COMPLETE state and can not be updated.", st["StackId"]))
+	h.wantError("UpdateStack", map[string]any{"StackName": "s", "TemplateBody": groupTemplate},
+		fmt.Sprintf("ValidationError: Stack:%s is in "+
+			"ROLLBACK_COMPLETE state and can not be updated.", st["StackId"]))
 }

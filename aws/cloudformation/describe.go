@@ -41,12 +41,15 @@ type Stack struct {
 }
 
 func shown(st stack.Stack) Stack {
-	out := Stack{StackId: st.ID, StackName: st.Name, ChangeSetId: st.ChangeSetID, Description: st.Description, CreationTime: st.Created,
+	out := Stack{StackId: st.ID, StackName: st.Name, ChangeSetId: st.ChangeSetID, Description: st.Description,
+		CreationTime:    st.Created,
 		LastUpdatedTime: st.Updated, DeletionTime: st.Deleted, StackStatus: st.Status, StackStatusReason: st.Reason,
-		DisableRollback: st.OnFailure == stack.OnFailureNothing, NotificationARNs: st.Notifications, Capabilities: st.Capabilities, RoleARN: st.RoleARN,
+		DisableRollback: st.OnFailure == stack.OnFailureNothing, NotificationARNs: st.Notifications,
+		Capabilities: st.Capabilities, RoleARN: st.RoleARN,
 		Tags: tagList(st.Tags), Parameters: parameterList(st.Parameters), DriftInformation: Drift{"NOT_CHECKED"}}
 	for _, o := range st.Outputs {
-		out.Outputs = append(out.Outputs, Output{OutputKey: o.Key, OutputValue: o.Value, Description: o.Description, ExportName: o.Export})
+		out.Outputs = append(out.Outputs, Output{OutputKey: o.Key, OutputValue: o.Value, Description: o.Description,
+			ExportName: o.Export})
 	}
 	return out
 }
@@ -98,7 +101,8 @@ type DescribeStacksOutput struct {
 	NextToken string
 }
 
-func (d *Door) describeStacks(ctx context.Context, from rouse.Origin, in *DescribeStacksInput) (*DescribeStacksOutput, error) {
+func (d *Door) describeStacks(ctx context.Context, from rouse.Origin, in *DescribeStacksInput) (*DescribeStacksOutput,
+	error) {
 	account := from.Principal.Account
 	if in.StackName != "" {
 		st, err := d.cfg.Stacks.Stack(ctx, account, in.StackName)
@@ -152,14 +156,19 @@ func (d *Door) listStacks(ctx context.Context, from rouse.Origin, in *ListStacks
 		return nil, err
 	}
 	if len(in.StackStatusFilter) > 0 {
-		list = slices.DeleteFunc(list, func(st stack.Stack) bool { return !slices.Contains(in.StackStatusFilter, st.Status) })
+		list = slices.DeleteFunc(list, func(st stack.Stack) bool {
+			return !slices.Contains(in.StackStatusFilter,
+				st.Status)
+		})
 	}
 	list, next := page(list, in.NextToken, listPage, func(st stack.Stack) string { return st.ID })
 	out := &ListStacksOutput{StackSummaries: []StackSummary{}, NextToken: next}
 	for _, st := range list {
-		out.StackSummaries = append(out.StackSummaries, StackSummary{StackId: st.ID, StackName: st.Name, TemplateDescription: st.Description,
-			CreationTime: st.Created, LastUpdatedTime: st.Updated, DeletionTime: st.Deleted, StackStatus: st.Status, StackStatusReason: st.Reason,
-			DriftInformation: Drift{"NOT_CHECKED"}})
+		out.StackSummaries = append(out.StackSummaries, StackSummary{StackId: st.ID, StackName: st.Name,
+			TemplateDescription: st.Description,
+			CreationTime:        st.Created, LastUpdatedTime: st.Updated, DeletionTime: st.Deleted, StackStatus: st.Status,
+			StackStatusReason: st.Reason,
+			DriftInformation:  Drift{"NOT_CHECKED"}})
 	}
 	return out, nil
 }
@@ -189,7 +198,8 @@ type DescribeStackEventsOutput struct {
 	NextToken   string
 }
 
-func (d *Door) describeStackEvents(ctx context.Context, from rouse.Origin, in *DescribeStackEventsInput) (*DescribeStackEventsOutput, error) {
+func (d *Door) describeStackEvents(ctx context.Context, from rouse.Origin,
+	in *DescribeStackEventsInput) (*DescribeStackEventsOutput, error) {
 	list, err := d.cfg.Stacks.Events(ctx, from.Principal.Account, in.StackName, in.NextToken, eventsPage+1)
 	if err != nil {
 		return nil, err
@@ -197,9 +207,11 @@ func (d *Door) describeStackEvents(ctx context.Context, from rouse.Origin, in *D
 	list, next := page(list, "", eventsPage, func(e stack.Event) string { return e.ID })
 	out := &DescribeStackEventsOutput{StackEvents: []StackEvent{}, NextToken: next}
 	for _, e := range list {
-		out.StackEvents = append(out.StackEvents, StackEvent{StackId: e.StackID, EventId: e.ID, StackName: e.StackName, LogicalResourceId: e.LogicalID,
-			PhysicalResourceId: e.PhysicalID, ResourceType: e.Type, Timestamp: e.Time, ResourceStatus: e.Status, ResourceStatusReason: e.Reason,
-			ClientRequestToken: e.Token})
+		out.StackEvents = append(out.StackEvents, StackEvent{StackId: e.StackID, EventId: e.ID,
+			StackName: e.StackName, LogicalResourceId: e.LogicalID,
+			PhysicalResourceId: e.PhysicalID, ResourceType: e.Type, Timestamp: e.Time, ResourceStatus: e.Status,
+			ResourceStatusReason: e.Reason,
+			ClientRequestToken:   e.Token})
 	}
 	return out, nil
 }
@@ -224,7 +236,8 @@ func (in *DescribeStackResourcesInput) stack() string { return in.StackName }
 // DescribeStackResourcesOutput is the resources of a stack.
 type DescribeStackResourcesOutput struct{ StackResources []StackResource }
 
-func (d *Door) describeStackResources(ctx context.Context, from rouse.Origin, in *DescribeStackResourcesInput) (*DescribeStackResourcesOutput, error) {
+func (d *Door) describeStackResources(ctx context.Context, from rouse.Origin,
+	in *DescribeStackResourcesInput) (*DescribeStackResourcesOutput, error) {
 	account, name := from.Principal.Account, in.StackName
 	switch {
 	case name == "" && in.PhysicalResourceId == "":
@@ -247,8 +260,10 @@ func (d *Door) describeStackResources(ctx context.Context, from rouse.Origin, in
 		if in.LogicalResourceId != "" && r.LogicalID != in.LogicalResourceId {
 			continue
 		}
-		out.StackResources = append(out.StackResources, StackResource{StackName: r.StackName, StackId: r.StackID, LogicalResourceId: r.LogicalID,
-			PhysicalResourceId: r.PhysicalID, ResourceType: r.Type, Timestamp: r.Updated, ResourceStatus: r.Status, ResourceStatusReason: r.Reason})
+		out.StackResources = append(out.StackResources, StackResource{StackName: r.StackName, StackId: r.StackID,
+			LogicalResourceId:  r.LogicalID,
+			PhysicalResourceId: r.PhysicalID, ResourceType: r.Type, Timestamp: r.Updated, ResourceStatus: r.Status,
+			ResourceStatusReason: r.Reason})
 	}
 	if in.LogicalResourceId != "" && len(out.StackResources) == 0 {
 		return nil, noResource(in.LogicalResourceId, name)
@@ -257,7 +272,8 @@ func (d *Door) describeStackResources(ctx context.Context, from rouse.Origin, in
 }
 
 func noResource(id, stack string) error {
-	return rouse.Errorf(rouse.NotFound, "Resource %s does not exist for stack %s", id, stack).WithCode("ValidationError")
+	return rouse.Errorf(rouse.NotFound, "Resource %s does not exist for stack %s", id,
+		stack).WithCode("ValidationError")
 }
 
 // DescribeStackResourceInput names a resource of a stack.
@@ -282,7 +298,8 @@ type StackResourceDetail struct {
 // DescribeStackResourceOutput is a resource.
 type DescribeStackResourceOutput struct{ StackResourceDetail StackResourceDetail }
 
-func (d *Door) describeStackResource(ctx context.Context, from rouse.Origin, in *DescribeStackResourceInput) (*DescribeStackResourceOutput, error) {
+func (d *Door) describeStackResource(ctx context.Context, from rouse.Origin,
+	in *DescribeStackResourceInput) (*DescribeStackResourceOutput, error) {
 	list, err := d.cfg.Stacks.Resources(ctx, from.Principal.Account, in.StackName)
 	if err != nil {
 		return nil, err
@@ -293,7 +310,8 @@ func (d *Door) describeStackResource(ctx context.Context, from rouse.Origin, in 
 			if meta == "" {
 				meta = "{}"
 			}
-			return &DescribeStackResourceOutput{StackResourceDetail{r.StackName, r.StackID, r.LogicalID, r.PhysicalID, r.Type, r.Updated, r.Status, r.Reason, meta}}, nil
+			return &DescribeStackResourceOutput{StackResourceDetail{r.StackName, r.StackID, r.LogicalID, r.PhysicalID,
+				r.Type, r.Updated, r.Status, r.Reason, meta}}, nil
 		}
 	}
 	return nil, noResource(in.LogicalResourceId, in.StackName)
@@ -314,7 +332,8 @@ type ListStackResourcesOutput struct {
 	NextToken              string
 }
 
-func (d *Door) listStackResources(ctx context.Context, from rouse.Origin, in *DescribeStackEventsInput) (*ListStackResourcesOutput, error) {
+func (d *Door) listStackResources(ctx context.Context, from rouse.Origin,
+	in *DescribeStackEventsInput) (*ListStackResourcesOutput, error) {
 	list, err := d.cfg.Stacks.Resources(ctx, from.Principal.Account, in.StackName)
 	if err != nil {
 		return nil, err
@@ -322,7 +341,8 @@ func (d *Door) listStackResources(ctx context.Context, from rouse.Origin, in *De
 	list, next := page(list, in.NextToken, listPage, func(r stack.Resource) string { return r.LogicalID })
 	out := &ListStackResourcesOutput{StackResourceSummaries: []StackResourceSummary{}, NextToken: next}
 	for _, r := range list {
-		out.StackResourceSummaries = append(out.StackResourceSummaries, StackResourceSummary{r.LogicalID, r.PhysicalID, r.Type, r.Updated, r.Status, r.Reason})
+		out.StackResourceSummaries = append(out.StackResourceSummaries,
+			StackResourceSummary{r.LogicalID, r.PhysicalID, r.Type, r.Updated, r.Status, r.Reason})
 	}
 	return out, nil
 }

@@ -65,7 +65,8 @@ type GetTemplateSummaryOutput struct {
 	DeclaredTransforms []string
 }
 
-func (d *Door) getTemplateSummary(ctx context.Context, from rouse.Origin, in *GetTemplateSummaryInput) (*GetTemplateSummaryOutput, error) {
+func (d *Door) getTemplateSummary(ctx context.Context, from rouse.Origin,
+	in *GetTemplateSummaryInput) (*GetTemplateSummaryOutput, error) {
 	var src stack.Source
 	var err error
 	if in.StackName != "" {
@@ -83,10 +84,13 @@ func (d *Door) getTemplateSummary(ctx context.Context, from rouse.Origin, in *Ge
 	if err != nil {
 		return nil, err
 	}
-	out := &GetTemplateSummaryOutput{Parameters: []ParameterDeclaration{}, Description: s.Description, Capabilities: s.Capabilities,
-		CapabilitiesReason: s.Reason, ResourceTypes: s.Types, Version: "2010-09-09", Metadata: string(s.Metadata), DeclaredTransforms: s.Transforms}
+	out := &GetTemplateSummaryOutput{Parameters: []ParameterDeclaration{}, Description: s.Description,
+		Capabilities:       s.Capabilities,
+		CapabilitiesReason: s.Reason, ResourceTypes: s.Types, Version: "2010-09-09", Metadata: string(s.Metadata),
+		DeclaredTransforms: s.Transforms}
 	for _, p := range s.Parameters {
-		out.Parameters = append(out.Parameters, ParameterDeclaration{p.Name, shownDefault(p), p.Type, p.NoEcho, p.Description, Constraints{p.Allowed}})
+		out.Parameters = append(out.Parameters, ParameterDeclaration{p.Name, shownDefault(p), p.Type, p.NoEcho,
+			p.Description, Constraints{p.Allowed}})
 	}
 	return out, nil
 }
@@ -125,7 +129,8 @@ type ValidateTemplateOutput struct {
 	DeclaredTransforms []string
 }
 
-func (d *Door) validateTemplate(ctx context.Context, _ rouse.Origin, in *ValidateTemplateInput) (*ValidateTemplateOutput, error) {
+func (d *Door) validateTemplate(ctx context.Context, _ rouse.Origin,
+	in *ValidateTemplateInput) (*ValidateTemplateOutput, error) {
 	src, err := d.source(ctx, in.TemplateBody, in.TemplateURL, false)
 	if err != nil {
 		return nil, err
@@ -134,7 +139,8 @@ func (d *Door) validateTemplate(ctx context.Context, _ rouse.Origin, in *Validat
 	if err != nil {
 		return nil, err
 	}
-	out := &ValidateTemplateOutput{Parameters: []TemplateParameter{}, Description: s.Description, Capabilities: s.Capabilities,
+	out := &ValidateTemplateOutput{Parameters: []TemplateParameter{}, Description: s.Description,
+		Capabilities:       s.Capabilities,
 		CapabilitiesReason: s.Reason, DeclaredTransforms: s.Transforms}
 	for _, p := range s.Parameters {
 		out.Parameters = append(out.Parameters, TemplateParameter{p.Name, shownDefault(p), p.NoEcho, p.Description})

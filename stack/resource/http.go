@@ -10,7 +10,8 @@ import (
 )
 
 func httpTypes() []*Type {
-	return []*Type{{Name: "AWS::ApiGatewayV2::Api", tags: "Tags", Attributes: []string{"ApiEndpoint", "ApiId"}, Note: "HTTP APIs; no WebSocket APIs",
+	return []*Type{{Name: "AWS::ApiGatewayV2::Api", tags: "Tags", Attributes: []string{"ApiEndpoint", "ApiId"},
+		Note: "HTTP APIs; no WebSocket APIs",
 		Properties: properties(`
 ApiKeySelectionExpression no
 BasePath no
@@ -82,7 +83,8 @@ TemplateSelectionExpression no
 TimeoutInMillis int
 TlsConfig no
 `), create: v2create("Integration", integrationProps), update: v2update("Integration", integrationProps),
-		remove: v2remove("Integration"), find: v2find("Integration", "IntegrationUri Description IntegrationType PayloadFormatVersion"),
+		remove: v2remove("Integration"), find: v2find("Integration",
+			"IntegrationUri Description IntegrationType PayloadFormatVersion"),
 	}, {Name: "AWS::ApiGatewayV2::Stage", tags: "Tags", Properties: properties(`
 AccessLogSettings no
 ApiId string required replace
@@ -131,7 +133,8 @@ func checkHTTP(props *template.Value) template.Problems {
 	var ps template.Problems
 	for _, n := range []string{"Name", "ProtocolType"} {
 		if props.Get(n) == nil {
-			ps = append(ps, template.Problem{Pos: props.Pos, Text: "required key [" + n + "] not found: an API needs a Name and ProtocolType, or a Body"})
+			ps = append(ps, template.Problem{Pos: props.Pos, Text: "required key [" + n +
+				"] not found: an API needs a Name and ProtocolType, or a Body"})
 		}
 	}
 	return ps
@@ -197,7 +200,8 @@ func afterImport(ctx context.Context, c Client, r *Request, id string) error {
 		}
 	}
 	if tags := tagMap(r.Props["Tags"]); len(tags) > 0 && r.Old == nil {
-		return c.Call(ctx, "apigatewayv2", "TagResource", map[string]any{"ResourceArn": apiARN(r, id, ""), "Tags": tags}, nil)
+		return c.Call(ctx, "apigatewayv2", "TagResource", map[string]any{"ResourceArn": apiARN(r, id, ""),
+			"Tags": tags}, nil)
 	}
 	return nil
 }
@@ -222,7 +226,8 @@ func updateHTTP(ctx context.Context, c Client, r *Request) (State, error) {
 		return state, apiTags(ctx, c, r, apiARN(r, r.Physical, ""))
 	}
 	in := map[string]any{"ApiId": r.Physical}
-	for _, n := range []string{"CorsConfiguration", "Description", "DisableExecuteApiEndpoint", "Name", "Version", "Target", "RouteKey", "CredentialsArn"} {
+	for _, n := range []string{"CorsConfiguration", "Description", "DisableExecuteApiEndpoint", "Name", "Version",
+		"Target", "RouteKey", "CredentialsArn"} {
 		v, ok := r.Props[n]
 		_, had := r.Old[n]
 		switch {
@@ -230,7 +235,8 @@ func updateHTTP(ctx context.Context, c Client, r *Request) (State, error) {
 		case ok:
 			in[n] = v
 		case n == "CorsConfiguration":
-			if err := gone(c.Call(ctx, "apigatewayv2", "DeleteCorsConfiguration", map[string]any{"ApiId": r.Physical}, nil)); err != nil {
+			if err := gone(c.Call(ctx, "apigatewayv2", "DeleteCorsConfiguration", map[string]any{"ApiId": r.Physical},
+				nil)); err != nil {
 				return state, err
 			}
 		case had:
@@ -332,7 +338,8 @@ func v2update(kind, names string) func(context.Context, Client, *Request) (State
 
 func v2remove(kind string) func(context.Context, Client, *Request) error {
 	return func(ctx context.Context, c Client, r *Request) error {
-		return c.Call(ctx, "apigatewayv2", "Delete"+kind, map[string]any{"ApiId": r.Props["ApiId"], kind + "Id": r.Physical}, nil)
+		return c.Call(ctx, "apigatewayv2", "Delete"+kind, map[string]any{"ApiId": r.Props["ApiId"], kind +
+			"Id": r.Physical}, nil)
 	}
 }
 
@@ -340,7 +347,8 @@ func v2remove(kind string) func(context.Context, Client, *Request) error {
 func v2find(kind, names string) func(context.Context, Client, *Request) (State, bool, error) {
 	return func(ctx context.Context, c Client, r *Request) (State, bool, error) {
 		var page struct{ Items []map[string]any }
-		if err := c.Call(ctx, "apigatewayv2", "Get"+kind+"s", map[string]any{"ApiId": r.Props["ApiId"], "MaxResults": "1000"}, &page); err != nil {
+		if err := c.Call(ctx, "apigatewayv2", "Get"+kind+"s",
+			map[string]any{"ApiId": r.Props["ApiId"], "MaxResults": "1000"}, &page); err != nil {
 			return State{}, false, err
 		}
 		want := take(r.Props, names)

@@ -8,7 +8,8 @@ import (
 )
 
 func iamTypes() []*Type {
-	return []*Type{{Name: "AWS::IAM::Role", naming: naming{property: "RoleName", max: 64}, tags: "Tags", Attributes: []string{"Arn", "RoleId"},
+	return []*Type{{Name: "AWS::IAM::Role", naming: naming{property: "RoleName", max: 64}, tags: "Tags",
+		Attributes: []string{"Arn", "RoleId"},
 		Properties: properties(`
 AssumeRolePolicyDocument json required
 Description string
@@ -34,8 +35,10 @@ PolicyName string required
 Roles list string
 Users list string
 `), create: createInline, update: updateInline, remove: removeInline,
-	}, {Name: "AWS::IAM::ManagedPolicy", naming: naming{property: "ManagedPolicyName", max: 128}, Note: "for roles and users",
-		Attributes: []string{"PolicyArn", "PolicyId", "DefaultVersionId", "CreateDate", "UpdateDate", "AttachmentCount", "IsAttachable"},
+	}, {Name: "AWS::IAM::ManagedPolicy", naming: naming{property: "ManagedPolicyName", max: 128},
+		Note: "for roles and users",
+		Attributes: []string{"PolicyArn", "PolicyId", "DefaultVersionId", "CreateDate", "UpdateDate",
+			"AttachmentCount", "IsAttachable"},
 		Properties: properties(`
 Description string replace
 Groups no
@@ -60,8 +63,8 @@ func document(v any) string {
 	return string(b)
 }
 
-// versioned is the text of a policy that is put inline or trusted by. AWS takes one without a Version, as SAM's policy templates
-// are, for the version of 2008; here it is of 2012, which only adds policy variables.
+// versioned is the text of a policy that is put inline or trusted by. AWS takes one without a Version, as SAM's policy
+// templates are, for the version of 2008; here it is of 2012, which only adds policy variables.
 func versioned(v any) string {
 	if m, ok := v.(map[string]any); ok && m["Version"] == nil {
 		m = maps.Clone(m)
@@ -134,8 +137,8 @@ func inline(props map[string]any) map[string]string {
 	return out
 }
 
-// rolePolicies brings the role's policies from r.Old to r.Props. What is added comes before what is taken away, so that a
-// role that changes never holds less than either.
+// rolePolicies brings the role's policies from r.Old to r.Props. What is added comes before what is taken away, so that
+// a role that changes never holds less than either.
 func rolePolicies(ctx context.Context, c Client, r *Request) error {
 	role := r.Physical
 	old, now := strs(r.Old["ManagedPolicyArns"]), strs(r.Props["ManagedPolicyArns"])
@@ -143,7 +146,8 @@ func rolePolicies(ctx context.Context, c Client, r *Request) error {
 		if slices.Contains(old, arn) {
 			continue
 		}
-		if err := c.Call(ctx, "iam", "AttachRolePolicy", map[string]any{"RoleName": role, "PolicyArn": arn}, nil); err != nil {
+		if err := c.Call(ctx, "iam", "AttachRolePolicy", map[string]any{"RoleName": role, "PolicyArn": arn},
+			nil); err != nil {
 			return err
 		}
 	}
@@ -161,7 +165,8 @@ func rolePolicies(ctx context.Context, c Client, r *Request) error {
 		if slices.Contains(now, arn) {
 			continue
 		}
-		if err := gone(c.Call(ctx, "iam", "DetachRolePolicy", map[string]any{"RoleName": role, "PolicyArn": arn}, nil)); err != nil {
+		if err := gone(c.Call(ctx, "iam", "DetachRolePolicy", map[string]any{"RoleName": role, "PolicyArn": arn},
+			nil)); err != nil {
 			return err
 		}
 	}
@@ -169,7 +174,8 @@ func rolePolicies(ctx context.Context, c Client, r *Request) error {
 		if _, ok := want[name]; ok {
 			continue
 		}
-		if err := gone(c.Call(ctx, "iam", "DeleteRolePolicy", map[string]any{"RoleName": role, "PolicyName": name}, nil)); err != nil {
+		if err := gone(c.Call(ctx, "iam", "DeleteRolePolicy", map[string]any{"RoleName": role, "PolicyName": name},
+			nil)); err != nil {
 			return err
 		}
 	}
@@ -251,7 +257,8 @@ func (h holder) input(more map[string]any) map[string]any {
 func createInline(ctx context.Context, c Client, r *Request) (State, error) {
 	s := State{}
 	for _, h := range holders(r.Props) {
-		in := h.input(map[string]any{"PolicyName": r.Props["PolicyName"], "PolicyDocument": versioned(r.Props["PolicyDocument"])})
+		in := h.input(map[string]any{"PolicyName": r.Props["PolicyName"],
+			"PolicyDocument": versioned(r.Props["PolicyDocument"])})
 		if err := c.Call(ctx, "iam", "Put"+h.kind+"Policy", in, nil); err != nil {
 			return s, err
 		}
@@ -271,7 +278,8 @@ func updateInline(ctx context.Context, c Client, r *Request) (State, error) {
 		if slices.Contains(now, h) && text(r.Old, "PolicyName") == text(r.Props, "PolicyName") {
 			continue
 		}
-		if err := gone(c.Call(ctx, "iam", "Delete"+h.kind+"Policy", h.input(map[string]any{"PolicyName": r.Old["PolicyName"]}), nil)); err != nil {
+		if err := gone(c.Call(ctx, "iam", "Delete"+h.kind+"Policy",
+			h.input(map[string]any{"PolicyName": r.Old["PolicyName"]}), nil)); err != nil {
 			return s, err
 		}
 	}
@@ -280,7 +288,8 @@ func updateInline(ctx context.Context, c Client, r *Request) (State, error) {
 
 func removeInline(ctx context.Context, c Client, r *Request) error {
 	for _, h := range holders(r.Props) {
-		if err := gone(c.Call(ctx, "iam", "Delete"+h.kind+"Policy", h.input(map[string]any{"PolicyName": r.Props["PolicyName"]}), nil)); err != nil {
+		if err := gone(c.Call(ctx, "iam", "Delete"+h.kind+"Policy",
+			h.input(map[string]any{"PolicyName": r.Props["PolicyName"]}), nil)); err != nil {
 			return err
 		}
 	}
@@ -291,9 +300,11 @@ type policyAnswer struct{ Policy map[string]any }
 
 func (a policyAnswer) state() State {
 	arn := text(a.Policy, "Arn")
-	return State{Physical: arn, Attrs: map[string]any{"PolicyArn": arn, "PolicyId": a.Policy["PolicyId"], "DefaultVersionId": a.Policy["DefaultVersionId"],
-		"CreateDate": a.Policy["CreateDate"], "UpdateDate": a.Policy["UpdateDate"], "AttachmentCount": a.Policy["AttachmentCount"],
-		"IsAttachable": a.Policy["IsAttachable"]}}
+	return State{Physical: arn, Attrs: map[string]any{"PolicyArn": arn, "PolicyId": a.Policy["PolicyId"],
+		"DefaultVersionId": a.Policy["DefaultVersionId"],
+		"CreateDate":       a.Policy["CreateDate"], "UpdateDate": a.Policy["UpdateDate"],
+		"AttachmentCount": a.Policy["AttachmentCount"],
+		"IsAttachable":    a.Policy["IsAttachable"]}}
 }
 
 func managedName(r *Request) string {
@@ -330,7 +341,8 @@ func attachments(ctx context.Context, c Client, r *Request, arn string) error {
 		if slices.Contains(old, h) {
 			continue
 		}
-		if err := c.Call(ctx, "iam", "Attach"+h.kind+"Policy", h.input(map[string]any{"PolicyArn": arn}), nil); err != nil {
+		if err := c.Call(ctx, "iam", "Attach"+h.kind+"Policy", h.input(map[string]any{"PolicyArn": arn}),
+			nil); err != nil {
 			return err
 		}
 	}
@@ -338,7 +350,8 @@ func attachments(ctx context.Context, c Client, r *Request, arn string) error {
 		if slices.Contains(now, h) {
 			continue
 		}
-		if err := gone(c.Call(ctx, "iam", "Detach"+h.kind+"Policy", h.input(map[string]any{"PolicyArn": arn}), nil)); err != nil {
+		if err := gone(c.Call(ctx, "iam", "Detach"+h.kind+"Policy", h.input(map[string]any{"PolicyArn": arn}),
+			nil)); err != nil {
 			return err
 		}
 	}
@@ -367,7 +380,8 @@ func updateManaged(ctx context.Context, c Client, r *Request) (State, error) {
 				return state, err
 			}
 		}
-		in := map[string]any{"PolicyArn": r.Physical, "PolicyDocument": document(r.Props["PolicyDocument"]), "SetAsDefault": true}
+		in := map[string]any{"PolicyArn": r.Physical, "PolicyDocument": document(r.Props["PolicyDocument"]),
+			"SetAsDefault": true}
 		if err := c.Call(ctx, "iam", "CreatePolicyVersion", in, nil); err != nil {
 			return state, err
 		}
@@ -378,7 +392,8 @@ func updateManaged(ctx context.Context, c Client, r *Request) (State, error) {
 func dropOldest(ctx context.Context, c Client, arn string, all policyVersions) error {
 	oldest := ""
 	for _, v := range all.Versions {
-		if !v.IsDefaultVersion && (oldest == "" || len(v.VersionId) < len(oldest) || len(v.VersionId) == len(oldest) && v.VersionId < oldest) {
+		if !v.IsDefaultVersion && (oldest == "" || len(v.VersionId) < len(oldest) ||
+			len(v.VersionId) == len(oldest) && v.VersionId < oldest) {
 			oldest = v.VersionId
 		}
 	}
@@ -398,7 +413,8 @@ func removeManaged(ctx context.Context, c Client, r *Request) error {
 		if v.IsDefaultVersion {
 			continue
 		}
-		if err := gone(c.Call(ctx, "iam", "DeletePolicyVersion", map[string]any{"PolicyArn": r.Physical, "VersionId": v.VersionId}, nil)); err != nil {
+		if err := gone(c.Call(ctx, "iam", "DeletePolicyVersion",
+			map[string]any{"PolicyArn": r.Physical, "VersionId": v.VersionId}, nil)); err != nil {
 			return err
 		}
 	}

@@ -71,14 +71,16 @@ VpcConfig no
 `
 
 func lambdaTypes() []*Type {
-	return append(permissionTypes(), &Type{Name: "AWS::Lambda::Function", Properties: properties(functionTable), Attributes: []string{"Arn"},
-		naming: naming{property: "FunctionName", max: 64}, tags: "Tags",
+	return append(permissionTypes(), &Type{Name: "AWS::Lambda::Function", Properties: properties(functionTable),
+		Attributes: []string{"Arn"},
+		naming:     naming{property: "FunctionName", max: 64}, tags: "Tags",
 		create: createFunction, update: updateFunction, ready: functionReady, check: checkFunction,
 		remove: func(ctx context.Context, c Client, r *Request) error {
 			return c.Call(ctx, "lambda", "DeleteFunction", map[string]any{"FunctionName": r.Physical}, nil)
 		},
 		find: func(ctx context.Context, c Client, r *Request) (State, bool, error) {
-			if err := c.Call(ctx, "lambda", "GetFunctionConfiguration", map[string]any{"FunctionName": r.Physical}, nil); err != nil {
+			if err := c.Call(ctx, "lambda", "GetFunctionConfiguration", map[string]any{"FunctionName": r.Physical},
+				nil); err != nil {
 				return State{}, false, err
 			}
 			return functionState(r, r.Physical), true, nil
@@ -96,7 +98,8 @@ RuntimePolicy no
 		create: createVersion,
 		remove: func(ctx context.Context, c Client, r *Request) error {
 			fn, version := cutQualifier(r.Physical)
-			return c.Call(ctx, "lambda", "DeleteFunction", map[string]any{"FunctionName": fn, "Qualifier": version}, nil)
+			return c.Call(ctx, "lambda", "DeleteFunction", map[string]any{"FunctionName": fn, "Qualifier": version},
+				nil)
 		},
 	}, &Type{Name: "AWS::Lambda::Alias", Attributes: []string{"AliasArn"}, Properties: properties(`
 Description string
@@ -128,7 +131,8 @@ LicenseInfo string replace
 `), create: createLayer,
 		remove: func(ctx context.Context, c Client, r *Request) error {
 			layer, version := cutQualifier(r.Physical)
-			return c.Call(ctx, "lambda", "DeleteLayerVersion", map[string]any{"LayerName": layer, "VersionNumber": json.Number(version)}, nil)
+			return c.Call(ctx, "lambda", "DeleteLayerVersion",
+				map[string]any{"LayerName": layer, "VersionNumber": json.Number(version)}, nil)
 		},
 	})
 }
@@ -164,7 +168,8 @@ func checkFunction(props *template.Value) (ps template.Problems) {
 			Text: "ZipFile can only be used with Node.js and Python runtimes, not " + runtime})
 	}
 	if code.Get("ZipFile") == nil && (code.Get("S3Bucket") == nil || code.Get("S3Key") == nil) {
-		ps = append(ps, template.Problem{Pos: code.Pos, Path: "Code", Text: "Please provide a source for function code: ZipFile, or S3Bucket and S3Key"})
+		ps = append(ps, template.Problem{Pos: code.Pos, Path: "Code",
+			Text: "Please provide a source for function code: ZipFile, or S3Bucket and S3Key"})
 	}
 	return ps
 }
@@ -220,7 +225,8 @@ func createFunction(ctx context.Context, c Client, r *Request) (State, error) {
 
 func setConcurrency(ctx context.Context, c Client, r *Request) error {
 	if n, ok := r.Props["ReservedConcurrentExecutions"]; ok {
-		return c.Call(ctx, "lambda", "PutFunctionConcurrency", map[string]any{"FunctionName": r.Physical, "ReservedConcurrentExecutions": n}, nil)
+		return c.Call(ctx, "lambda", "PutFunctionConcurrency",
+			map[string]any{"FunctionName": r.Physical, "ReservedConcurrentExecutions": n}, nil)
 	}
 	if _, had := r.Old["ReservedConcurrentExecutions"]; had {
 		return c.Call(ctx, "lambda", "DeleteFunctionConcurrency", map[string]any{"FunctionName": r.Physical}, nil)
@@ -230,12 +236,15 @@ func setConcurrency(ctx context.Context, c Client, r *Request) error {
 
 // functionDefaults are what a property that left the template goes back to.
 var functionDefaults = map[string]any{"Description": "", "Environment": map[string]any{"Variables": map[string]any{}},
-	"EphemeralStorage": map[string]any{"Size": 512}, "Layers": []any{}, "LoggingConfig": map[string]any{"LogFormat": "Text"}, "MemorySize": 128,
-	"Timeout": 3, "TracingConfig": map[string]any{"Mode": "PassThrough"}, "SnapStart": map[string]any{"ApplyOn": "None"}}
+	"EphemeralStorage": map[string]any{"Size": 512}, "Layers": []any{},
+	"LoggingConfig": map[string]any{"LogFormat": "Text"}, "MemorySize": 128,
+	"Timeout": 3, "TracingConfig": map[string]any{"Mode": "PassThrough"},
+	"SnapStart": map[string]any{"ApplyOn": "None"}}
 
 func updateFunction(ctx context.Context, c Client, r *Request) (State, error) {
 	state := functionState(r, r.Physical)
-	if changed(r, "Code Architectures") || (changed(r, "Runtime") && text(r.Props["Code"].(map[string]any), "ZipFile") != "") {
+	if changed(r, "Code Architectures") || (changed(r, "Runtime") &&
+		text(r.Props["Code"].(map[string]any), "ZipFile") != "") {
 		in, err := codeOf(r.Props)
 		if err != nil {
 			return state, err
@@ -286,14 +295,16 @@ func updateFunction(ctx context.Context, c Client, r *Request) (State, error) {
 // functionReady reads the states that AWS's waiters wait for.
 func functionReady(ctx context.Context, c Client, r *Request) (bool, error) {
 	var out struct{ State, StateReason, LastUpdateStatus, LastUpdateStatusReason string }
-	if err := c.Call(ctx, "lambda", "GetFunctionConfiguration", map[string]any{"FunctionName": r.Physical}, &out); err != nil {
+	if err := c.Call(ctx, "lambda", "GetFunctionConfiguration", map[string]any{"FunctionName": r.Physical},
+		&out); err != nil {
 		return false, err
 	}
 	switch {
 	case out.State == "Failed":
 		return false, rouse.Errorf(rouse.Invalid, "%s", orText(out.StateReason, "the function did not become active"))
 	case out.LastUpdateStatus == "Failed":
-		return false, rouse.Errorf(rouse.Invalid, "%s", orText(out.LastUpdateStatusReason, "the function's last update did not succeed"))
+		return false, rouse.Errorf(rouse.Invalid, "%s", orText(out.LastUpdateStatusReason,
+			"the function's last update did not succeed"))
 	}
 	return (out.State == "" || out.State == "Active" || out.State == "Inactive") &&
 		(out.LastUpdateStatus == "" || out.LastUpdateStatus == "Successful"), nil
@@ -308,7 +319,8 @@ func orText(s, otherwise string) string {
 
 func createVersion(ctx context.Context, c Client, r *Request) (State, error) {
 	var out struct{ FunctionArn, Version string }
-	if err := c.Call(ctx, "lambda", "PublishVersion", take(r.Props, "FunctionName CodeSha256 Description"), &out); err != nil {
+	if err := c.Call(ctx, "lambda", "PublishVersion", take(r.Props, "FunctionName CodeSha256 Description"),
+		&out); err != nil {
 		return State{}, err
 	}
 	arn := out.FunctionArn

@@ -8,7 +8,8 @@ import (
 
 // otherTypes are those of services with one type or two.
 func otherTypes() []*Type {
-	return []*Type{{Name: "AWS::Logs::LogGroup", naming: naming{property: "LogGroupName", max: 512}, tags: "Tags", Attributes: []string{"Arn"},
+	return []*Type{{Name: "AWS::Logs::LogGroup", naming: naming{property: "LogGroupName", max: 512}, tags: "Tags",
+		Attributes: []string{"Arn"},
 		Properties: properties(`
 BearerTokenAuthenticationEnabled no
 DataProtectionPolicy no
@@ -85,8 +86,9 @@ func findLogGroup(ctx context.Context, c Client, r *Request) (State, bool, error
 }
 
 func ruleType() *Type {
-	return &Type{Name: "AWS::Events::Rule", naming: naming{property: "Name", max: 64}, tags: "Tags", Attributes: []string{"Arn"},
-		Note: "schedules only", Properties: properties(`
+	return &Type{Name: "AWS::Events::Rule", naming: naming{property: "Name", max: 64}, tags: "Tags",
+		Attributes: []string{"Arn"},
+		Note:       "schedules only", Properties: properties(`
 Description string
 EventBusName string only=default
 EventPattern no -- rules that match events
@@ -120,7 +122,8 @@ Targets list object {
 `), create: createRule, update: updateRule, find: findRule,
 		remove: func(ctx context.Context, c Client, r *Request) error {
 			if ids := targetIDs(r.Props, nil); len(ids) > 0 {
-				if err := gone(c.Call(ctx, "events", "RemoveTargets", map[string]any{"Rule": r.Physical, "Ids": ids}, nil)); err != nil {
+				if err := gone(c.Call(ctx, "events", "RemoveTargets", map[string]any{"Rule": r.Physical, "Ids": ids},
+					nil)); err != nil {
 					return err
 				}
 			}
@@ -176,7 +179,8 @@ func updateRule(ctx context.Context, c Client, r *Request) (State, error) {
 		return State{Physical: r.Physical, Attrs: r.Attrs}, err
 	}
 	if drop := targetIDs(r.Old, targetIDs(r.Props, nil)); len(drop) > 0 {
-		if err := gone(c.Call(ctx, "events", "RemoveTargets", map[string]any{"Rule": r.Physical, "Ids": drop}, nil)); err != nil {
+		if err := gone(c.Call(ctx, "events", "RemoveTargets", map[string]any{"Rule": r.Physical, "Ids": drop},
+			nil)); err != nil {
 			return s, err
 		}
 	}
@@ -194,5 +198,6 @@ func updateRule(ctx context.Context, c Client, r *Request) (State, error) {
 func findRule(ctx context.Context, c Client, r *Request) (State, bool, error) {
 	var out struct{ Arn string }
 	err := c.Call(ctx, "events", "DescribeRule", map[string]any{"Name": r.Physical}, &out)
-	return State{Physical: r.Physical, Attrs: map[string]any{"Arn": out.Arn}}, err == nil && strings.Contains(out.Arn, r.Physical), err
+	return State{Physical: r.Physical, Attrs: map[string]any{"Arn": out.Arn}}, err == nil &&
+		strings.Contains(out.Arn, r.Physical), err
 }

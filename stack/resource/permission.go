@@ -19,7 +19,8 @@ PrincipalOrgID string replace
 SourceAccount string replace
 SourceArn string replace
 `), create: createPermission, remove: removePermission,
-		// The statement's id is random and recorded: asking for its removal and making it anew is the same as finding it.
+		// The statement's id is random and recorded: asking for its removal and making it anew is the same as finding
+		// it.
 		find: func(ctx context.Context, c Client, r *Request) (State, bool, error) {
 			return State{}, false, gone(removePermission(ctx, c, r))
 		},
@@ -55,7 +56,8 @@ MaximumRetryAttempts int
 Qualifier string required replace
 `), create: putInvokeConfig, update: putInvokeConfig,
 		remove: func(ctx context.Context, c Client, r *Request) error {
-			return c.Call(ctx, "lambda", "DeleteFunctionEventInvokeConfig", take(r.Props, "FunctionName Qualifier"), nil)
+			return c.Call(ctx, "lambda", "DeleteFunctionEventInvokeConfig", take(r.Props, "FunctionName Qualifier"),
+				nil)
 		},
 	}}
 }
@@ -97,7 +99,8 @@ func removePermission(ctx context.Context, c Client, r *Request) error {
 type urlAnswer struct{ FunctionUrl, FunctionArn string }
 
 func (u urlAnswer) state() State {
-	return State{Physical: u.FunctionArn, Attrs: map[string]any{"FunctionUrl": u.FunctionUrl, "FunctionArn": u.FunctionArn}}
+	return State{Physical: u.FunctionArn, Attrs: map[string]any{"FunctionUrl": u.FunctionUrl,
+		"FunctionArn": u.FunctionArn}}
 }
 
 func urlInput(r *Request) map[string]any {

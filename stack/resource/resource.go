@@ -1,13 +1,13 @@
-// Package resource knows the resource types of CloudFormation that Rouse implements: what properties each has, and by which
-// operations of which service it is created, updated and deleted.
+// Package resource knows the resource types of CloudFormation that Rouse implements: what properties each has, and by
+// which operations of which service it is created, updated and deleted.
 //
 // A type is a table and a few functions. The table is text (see schema.go): every property that AWS has, with its type,
-// whether it is required, whether its change means a replacement, and whether Rouse implements it. From this one table come the
-// checks before a deployment touches anything, the plan's reasons, and COMPATIBILITY.md. A property that AWS has and Rouse
-// has not stands in the table as "no": it is refused by its name, and never ignored.
+// whether it is required, whether its change means a replacement, and whether Rouse implements it. From this one table
+// come the checks before a deployment touches anything, the plan's reasons, and COMPATIBILITY.md. A property that AWS
+// has and Rouse has not stands in the table as "no": it is refused by its name, and never ignored.
 //
-// The functions act only through Client: operations of AWS's API in their JSON shapes, as the principal who deploys. The
-// rules that keep a deployment exact under failure and crash are theirs too:
+// The functions act only through Client: operations of AWS's API in their JSON shapes, as the principal who deploys.
+// The rules that keep a deployment exact under failure and crash are theirs too:
 //
 //   - Create answers with the physical id of what exists, also beside an error: what it made before it failed can then be
 //     deleted. No id means that nothing is there, for instance because the name was taken by somebody else.
@@ -140,7 +140,8 @@ func (t *Type) Named(props map[string]any) (string, bool) {
 // Draws reports whether the service draws the id itself.
 func (t *Type) Draws() bool { return t.naming.max == 0 }
 
-// Keyed reports whether the properties alone say which resource is meant, so that Find before Create tells if it is there.
+// Keyed reports whether the properties alone say which resource is meant, so that Find before Create tells if it is
+// there.
 func (t *Type) Keyed() bool { return t.keyed }
 
 // NewName makes up a physical name: STACK-LOGICALID-RANDOM, each cut to fit. random is at least 12 letters and digits.
@@ -194,7 +195,8 @@ func (t *Type) Tag(props *template.Value, tags map[string]string) *template.Valu
 	}
 	for _, k := range keys {
 		if !have[k] {
-			list.Items = append(list.Items, template.Obj(props.Pos, template.KV(props.Pos, "Key", template.Str(props.Pos, k)),
+			list.Items = append(list.Items, template.Obj(props.Pos,
+				template.KV(props.Pos, "Key", template.Str(props.Pos, k)),
 				template.KV(props.Pos, "Value", template.Str(props.Pos, tags[k]))))
 		}
 	}

@@ -49,18 +49,24 @@ var answers = map[string]string{
 	"CreateRole": `{"Role":{"Arn":"arn:role","RoleId":"AROA"}}`, "CreatePolicy": `{"Policy":{"Arn":"arn:policy"}}`,
 	"ListPolicyVersions": `{"Versions":[{"VersionId":"v5","IsDefaultVersion":true},{"VersionId":"v4"},{"VersionId":"v3"},{"VersionId":"v2"},{"VersionId":"v1"}]}`,
 	"PublishVersion":     `{"FunctionArn":"arn:fn","Version":"7"}`, "CreateAlias": `{"AliasArn":"arn:fn:live"}`,
-	"PublishLayerVersion": `{"LayerVersionArn":"arn:layer:2"}`, "CreateFunctionUrlConfig": `{"FunctionUrl":"https://u","FunctionArn":"arn:fn"}`,
-	"UpdateFunctionUrlConfig": `{"FunctionUrl":"https://u","FunctionArn":"arn:fn"}`, "PutRule": `{"RuleArn":"arn:rule"}`,
-	"ImportRestApi": `{"id":"rest1","rootResourceId":"root"}`, "CreateRestApi": `{"id":"rest1","rootResourceId":"root"}`,
-	"CreateResource": `{"id":"res1"}`, "CreateDeployment": `{"id":"dep1","DeploymentId":"dep1"}`, "CreateApi": `{"ApiId":"http1","ApiEndpoint":"https://e"}`,
-	"ImportApi": `{"ApiId":"http1","ApiEndpoint":"https://e"}`, "CreateRoute": `{"RouteId":"r1"}`, "CreateIntegration": `{"IntegrationId":"i1"}`,
+	"PublishLayerVersion":     `{"LayerVersionArn":"arn:layer:2"}`,
+	"CreateFunctionUrlConfig": `{"FunctionUrl":"https://u","FunctionArn":"arn:fn"}`,
+	"UpdateFunctionUrlConfig": `{"FunctionUrl":"https://u","FunctionArn":"arn:fn"}`,
+	"PutRule":                 `{"RuleArn":"arn:rule"}`,
+	"ImportRestApi":           `{"id":"rest1","rootResourceId":"root"}`,
+	"CreateRestApi":           `{"id":"rest1","rootResourceId":"root"}`,
+	"CreateResource":          `{"id":"res1"}`, "CreateDeployment": `{"id":"dep1","DeploymentId":"dep1"}`,
+	"CreateApi": `{"ApiId":"http1","ApiEndpoint":"https://e"}`,
+	"ImportApi": `{"ApiId":"http1","ApiEndpoint":"https://e"}`, "CreateRoute": `{"RouteId":"r1"}`,
+	"CreateIntegration":        `{"IntegrationId":"i1"}`,
 	"GetFunctionConfiguration": `{"State":"Active","LastUpdateStatus":"Successful"}`,
 	"GetStage":                 `{"deploymentId":"dep1","variables":{"a":"b","c":"d"},"methodSettings":{"*/*":{},"~1a~1b/GET":{}}}`,
 	"GetRestApi":               `{"binaryMediaTypes":["image/png"]}`,
 }
 
-// TestLives runs testdata/*.txt. A case is "=== TYPE name", the properties of a resource, "--" and the properties it is updated to
-// (nothing: they stay), "---", and what that does: problems, or the calls of its create, update, undoing and delete.
+// TestLives runs testdata/*.txt. A case is "=== TYPE name", the properties of a resource, "--" and the properties it is
+// updated to (nothing: they stay), "---", and what that does: problems, or the calls of its create, update, undoing and
+// delete.
 func TestLives(t *testing.T) {
 	files, _ := filepath.Glob("testdata/*.txt")
 	if len(files) == 0 {
@@ -102,7 +108,8 @@ func live(t *testing.T, typ *resource.Type, in string) string {
 		return problems
 	}
 	c := &recorder{answers: answers}
-	req := &resource.Request{Account: "123456789012", Region: "us-east-1", StackName: "shop", StackID: "arn:stack/shop/1", LogicalID: "It",
+	req := &resource.Request{Account: "123456789012", Region: "us-east-1", StackName: "shop",
+		StackID: "arn:stack/shop/1", LogicalID: "It",
 		Physical: typ.NewName("shop", "It", "ABCDEFGHIJKL"), Props: props, Taken: func(string) bool { return false }}
 	if given, ok := typ.Named(props); ok {
 		req.Physical = given
@@ -170,9 +177,11 @@ func TestPartialCreate(t *testing.T) {
 	for _, c := range []struct{ typ, props, fail, want string }{
 		{"AWS::IAM::Role", `{"AssumeRolePolicyDocument":{},"ManagedPolicyArns":["arn:p"]}`, "AttachRolePolicy", "n"},
 		{"AWS::IAM::Role", `{"AssumeRolePolicyDocument":{}}`, "CreateRole", ""},
-		{"AWS::Events::Rule", `{"ScheduleExpression":"rate(1 day)","Targets":[{"Arn":"a","Id":"b"}]}`, "PutTargets", "n"},
+		{"AWS::Events::Rule", `{"ScheduleExpression":"rate(1 day)","Targets":[{"Arn":"a","Id":"b"}]}`, "PutTargets",
+			"n"},
 		{"AWS::Logs::LogGroup", `{"RetentionInDays":1}`, "PutRetentionPolicy", "n"},
-		{"AWS::Lambda::Function", `{"Code":{"S3Bucket":"b","S3Key":"k"},"Role":"r","ReservedConcurrentExecutions":1}`, "PutFunctionConcurrency", "n"},
+		{"AWS::Lambda::Function", `{"Code":{"S3Bucket":"b","S3Key":"k"},"Role":"r","ReservedConcurrentExecutions":1}`,
+			"PutFunctionConcurrency", "n"},
 		{"AWS::ApiGateway::RestApi", `{"Body":{},"Description":"d"}`, "UpdateRestApi", "rest1"},
 	} {
 		props, problems := check(t, types[c.typ], c.props)
@@ -180,9 +189,11 @@ func TestPartialCreate(t *testing.T) {
 			t.Fatal(problems)
 		}
 		r := &recorder{answers: answers, fail: c.fail}
-		state, err := types[c.typ].Create(t.Context(), r, &resource.Request{Physical: "n", LogicalID: "It", Props: props})
+		state, err := types[c.typ].Create(t.Context(), r, &resource.Request{Physical: "n", LogicalID: "It",
+			Props: props})
 		if err == nil || state.Physical != c.want {
-			t.Errorf("%s with %s refused: got id %q and error %v, want id %q and an error", c.typ, c.fail, state.Physical, err, c.want)
+			t.Errorf("%s with %s refused: got id %q and error %v, want id %q and an error", c.typ, c.fail,
+				state.Physical, err, c.want)
 		}
 	}
 }
@@ -197,7 +208,8 @@ func TestNewName(t *testing.T) {
 	} {
 		got := types[c.typ].NewName(c.stack, c.logical, "ABCDEFGHIJKL")
 		if got != c.want || len(got) > 64 {
-			t.Errorf("NewName(%.10q, %.10q): got %q (%d), want %q, at most 64 long", c.stack, c.logical, got, len(got), c.want)
+			t.Errorf("NewName(%.10q, %.10q): got %q (%d), want %q, at most 64 long", c.stack, c.logical, got,
+				len(got), c.want)
 		}
 	}
 }
@@ -210,8 +222,10 @@ func TestReady(t *testing.T) {
 		ready  bool
 		err    string
 	}{
-		{`{"State":"Pending"}`, false, ""}, {`{"State":"Active"}`, true, ""}, {`{"State":"Failed","StateReason":"no"}`, false, "no"},
-		{`{"State":"Active","LastUpdateStatus":"InProgress"}`, false, ""}, {`{"State":"Active","LastUpdateStatus":"Failed"}`, false, "did not succeed"},
+		{`{"State":"Pending"}`, false, ""}, {`{"State":"Active"}`, true, ""},
+		{`{"State":"Failed","StateReason":"no"}`, false, "no"},
+		{`{"State":"Active","LastUpdateStatus":"InProgress"}`, false, ""},
+		{`{"State":"Active","LastUpdateStatus":"Failed"}`, false, "did not succeed"},
 	} {
 		r := &recorder{answers: map[string]string{"GetFunctionConfiguration": c.answer}}
 		ready, err := typ.Ready(t.Context(), r, &resource.Request{Physical: "f"})
@@ -230,7 +244,8 @@ func TestFind(t *testing.T) {
 	http := `{"Items":[{"ApiId":"held","Name":"shop"},{"ApiId":"it","Name":"shop","CreatedDate":"1970-01-01T00:16:40Z"}]}`
 	r := &recorder{answers: map[string]string{"GetRestApis": rest, "GetApis": http}}
 	for _, typ := range []string{"AWS::ApiGateway::RestApi", "AWS::ApiGatewayV2::Api"} {
-		state, ok, err := types[typ].Find(t.Context(), r, &resource.Request{Since: since, Taken: func(id string) bool { return id == "held" },
+		state, ok, err := types[typ].Find(t.Context(), r, &resource.Request{Since: since,
+			Taken: func(id string) bool { return id == "held" },
 			Props: map[string]any{"Body": map[string]any{"info": map[string]any{"title": "shop"}}}})
 		if !ok || err != nil || state.Physical != "it" {
 			t.Errorf("%s: got %+v, %v, %v, want it", typ, state, ok, err)

@@ -24,7 +24,8 @@ const methodSettings = `
 `
 
 func restTypes() []*Type {
-	return append(restPartTypes(), &Type{Name: "AWS::ApiGateway::RestApi", tags: "Tags", Attributes: []string{"RootResourceId", "RestApiId"},
+	return append(restPartTypes(), &Type{Name: "AWS::ApiGateway::RestApi", tags: "Tags",
+		Attributes: []string{"RootResourceId", "RestApiId"},
 		Properties: properties(`
 ApiKeySourceType string only=HEADER
 BinaryMediaTypes list string
@@ -90,11 +91,12 @@ Variables map string
 	})
 }
 
-// checkBody refuses what acts in an OpenAPI document and is not implemented, before anything is touched. The service judges
-// the rest when it reads the document.
+// checkBody refuses what acts in an OpenAPI document and is not implemented, before anything is touched. The service
+// judges the rest when it reads the document.
 func checkBody(props *template.Value) (ps template.Problems) {
-	refused := map[string]string{"securityDefinitions": "authorizers", "securitySchemes": "authorizers", "x-amazon-apigateway-authorizer": "authorizers",
-		"x-amazon-apigateway-auth": "authorizers", "x-amazon-apigateway-request-validator": "request validators",
+	refused := map[string]string{"securityDefinitions": "authorizers", "securitySchemes": "authorizers",
+		"x-amazon-apigateway-authorizer": "authorizers",
+		"x-amazon-apigateway-auth":       "authorizers", "x-amazon-apigateway-request-validator": "request validators",
 		"x-amazon-apigateway-policy": "resource policies of APIs", "x-amazon-apigateway-api-key-source": "API keys"}
 	var walk func(v *template.Value, path string, depth int)
 	walk = func(v *template.Value, path string, depth int) {
@@ -103,13 +105,15 @@ func checkBody(props *template.Value) (ps template.Problems) {
 		}
 		for _, f := range v.Fields {
 			at := path + "." + f.Key
-			empty := (f.Value.Kind == template.Map && len(f.Value.Fields) == 0) || (f.Value.Kind == template.List && len(f.Value.Items) == 0)
+			empty := (f.Value.Kind == template.Map && len(f.Value.Fields) == 0) ||
+				(f.Value.Kind == template.List && len(f.Value.Items) == 0)
 			what, ok := refused[f.Key]
 			if f.Key == "x-amazon-apigateway-integration" {
 				what, ok = integrationRefused(f.Value)
 			}
 			if ok && !empty {
-				ps = append(ps, template.Problem{Pos: f.Pos, Path: at, Unsupported: true, Text: "Rouse does not implement " + what})
+				ps = append(ps, template.Problem{Pos: f.Pos, Path: at, Unsupported: true,
+					Text: "Rouse does not implement " + what})
 				continue
 			}
 			walk(f.Value, at, depth+1)
@@ -119,7 +123,8 @@ func checkBody(props *template.Value) (ps template.Problems) {
 		walk(body, "Body", 0)
 	}
 	if props.Get("Body") == nil && props.Get("Name") == nil {
-		ps = append(ps, template.Problem{Pos: props.Pos, Text: "required key [Name] not found: a REST API needs a Name or a Body"})
+		ps = append(ps, template.Problem{Pos: props.Pos,
+			Text: "required key [Name] not found: a REST API needs a Name or a Body"})
 	}
 	return ps
 }
@@ -204,12 +209,13 @@ func escape(s string) string {
 	return strings.NewReplacer("~", "~0", "/", "~1").Replace(strings.ReplaceAll(s, "~1", "/"))
 }
 
-// patchREST brings the settings of an API from r.Old to r.Props. A setting that left the template keeps what the body says, or
-// goes back to its default.
+// patchREST brings the settings of an API from r.Old to r.Props. A setting that left the template keeps what the body
+// says, or goes back to its default.
 func patchREST(ctx context.Context, c Client, id string, r *Request) error {
 	var ops []patch
 	for _, f := range []struct{ prop, path, none string }{{"Name", "/name", ""}, {"Description", "/description", ""},
-		{"DisableExecuteApiEndpoint", "/disableExecuteApiEndpoint", "false"}, {"MinimumCompressionSize", "/minimumCompressionSize", ""}} {
+		{"DisableExecuteApiEndpoint", "/disableExecuteApiEndpoint", "false"},
+		{"MinimumCompressionSize", "/minimumCompressionSize", ""}} {
 		now, ok := r.Props[f.prop]
 		old, had := r.Old[f.prop]
 		if ok && !same(old, now) {
@@ -239,8 +245,8 @@ func patchREST(ctx context.Context, c Client, id string, r *Request) error {
 	return c.Call(ctx, "apigateway", "UpdateRestApi", map[string]any{"restApiId": id, "patchOperations": ops}, nil)
 }
 
-// typePatches brings the binary media types to those of r.Props. It asks for those that are there: repeated after a crash, what
-// is done is not done again. Those of a body come with it.
+// typePatches brings the binary media types to those of r.Props. It asks for those that are there: repeated after a
+// crash, what is done is not done again. Those of a body come with it.
 func typePatches(ctx context.Context, c Client, id string, r *Request) (ops []patch, err error) {
 	if _, whole := r.Props["Body"]; whole || !changed(r, "BinaryMediaTypes") {
 		return nil, nil
@@ -292,7 +298,8 @@ func restTags(ctx context.Context, c Client, r *Request, arn string) error {
 	})
 }
 
-// findREST looks for an API of the wanted name that nobody has recorded and that is no older than the interrupted create.
+// findREST looks for an API of the wanted name that nobody has recorded and that is no older than the interrupted
+// create.
 func findREST(ctx context.Context, c Client, r *Request) (State, bool, error) {
 	names := apiNames(r.Props)
 	position := ""
@@ -332,7 +339,8 @@ PathPart string required replace
 RestApiId string required replace
 `), keyed: true, create: createResource, find: findResource,
 		remove: func(ctx context.Context, c Client, r *Request) error {
-			return c.Call(ctx, "apigateway", "DeleteResource", map[string]any{"restApiId": r.Props["RestApiId"], "resourceId": r.Physical}, nil)
+			return c.Call(ctx, "apigateway", "DeleteResource",
+				map[string]any{"restApiId": r.Props["RestApiId"], "resourceId": r.Physical}, nil)
 		},
 	}, {Name: "AWS::ApiGateway::Method", naming: naming{max: 128}, Properties: properties(`
 ApiKeyRequired no
@@ -387,7 +395,8 @@ RestApiId string required replace
 StatusCode string
 `), create: putGatewayResponse, update: putGatewayResponse,
 		remove: func(ctx context.Context, c Client, r *Request) error {
-			return c.Call(ctx, "apigateway", "DeleteGatewayResponse", take(r.Props, "RestApiId=restApiId ResponseType=responseType"), nil)
+			return c.Call(ctx, "apigateway", "DeleteGatewayResponse",
+				take(r.Props, "RestApiId=restApiId ResponseType=responseType"), nil)
 		},
 	}}
 }

@@ -31,7 +31,8 @@ type resourceAnswer struct {
 
 func createResource(ctx context.Context, c Client, r *Request) (State, error) {
 	var out resourceAnswer
-	if err := c.Call(ctx, "apigateway", "CreateResource", take(r.Props, "RestApiId=restApiId ParentId=parentId PathPart=pathPart"), &out); err != nil {
+	if err := c.Call(ctx, "apigateway", "CreateResource", take(r.Props,
+		"RestApiId=restApiId ParentId=parentId PathPart=pathPart"), &out); err != nil {
 		return State{}, err
 	}
 	return State{Physical: out.ID, Attrs: map[string]any{"ResourceId": out.ID}}, nil
@@ -42,7 +43,8 @@ func findResource(ctx context.Context, c Client, r *Request) (State, bool, error
 	var page struct {
 		Items []resourceAnswer `json:"items"`
 	}
-	if err := c.Call(ctx, "apigateway", "GetResources", map[string]any{"restApiId": r.Props["RestApiId"], "limit": 500}, &page); err != nil {
+	if err := c.Call(ctx, "apigateway", "GetResources", map[string]any{"restApiId": r.Props["RestApiId"],
+		"limit": 500}, &page); err != nil {
 		return State{}, false, err
 	}
 	for _, it := range page.Items {
@@ -149,7 +151,8 @@ func updateDeployment(ctx context.Context, c Client, r *Request) (State, error) 
 	return State{Physical: r.Physical, Attrs: r.Attrs}, c.Call(ctx, "apigateway", "UpdateDeployment", in, nil)
 }
 
-// removeDeployment deletes a deployment, and with it the stage that it made itself: AWS keeps a deployment that a stage serves.
+// removeDeployment deletes a deployment, and with it the stage that it made itself: AWS keeps a deployment that a stage
+// serves.
 func removeDeployment(ctx context.Context, c Client, r *Request) error {
 	if name := text(r.Props, "StageName"); name != "" {
 		var stage struct {
@@ -164,7 +167,8 @@ func removeDeployment(ctx context.Context, c Client, r *Request) error {
 			return err
 		}
 	}
-	return c.Call(ctx, "apigateway", "DeleteDeployment", map[string]any{"restApiId": r.Props["RestApiId"], "deploymentId": r.Physical}, nil)
+	return c.Call(ctx, "apigateway", "DeleteDeployment", map[string]any{"restApiId": r.Props["RestApiId"],
+		"deploymentId": r.Physical}, nil)
 }
 
 func stageKey(r *Request) map[string]any {
@@ -233,7 +237,8 @@ func settingPatches(old, now map[string]any, there map[string]bool) []patch {
 		if m, ok := was[p]; ok && same(m, want[p]) && there[settingKey(p)] {
 			continue
 		}
-		for _, f := range []struct{ prop, path string }{{"ThrottlingBurstLimit", "throttling/burstLimit"}, {"ThrottlingRateLimit", "throttling/rateLimit"},
+		for _, f := range []struct{ prop, path string }{{"ThrottlingBurstLimit", "throttling/burstLimit"},
+			{"ThrottlingRateLimit", "throttling/rateLimit"},
 			{"MetricsEnabled", "metrics/enabled"}, {"LoggingLevel", "logging/loglevel"}} {
 			if v, ok := want[p][f.prop]; ok {
 				ops = append(ops, patch{"replace", p + "/" + f.path, fmt.Sprint(v)})

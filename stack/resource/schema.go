@@ -24,7 +24,8 @@ const (
 	objectType
 )
 
-var typeNames = map[string]valueType{"string": stringType, "int": intType, "number": numberType, "bool": boolType, "json": jsonType,
+var typeNames = map[string]valueType{"string": stringType, "int": intType, "number": numberType, "bool": boolType,
+	"json": jsonType,
 	"list": listType, "map": mapType, "object": objectType}
 
 // Property is one property of a resource type, or of an object in one.
@@ -65,8 +66,8 @@ func hasUnknown(v any) bool {
 //
 //	Name type [required] [replace] [only=A|B] [-- note]
 //
-// where type is string, int, number, bool, json, object, "list T", "map T", or "no" for what Rouse does not implement. After
-// an object, or a list or map of them, "{" opens its fields and a line "}" closes them.
+// where type is string, int, number, bool, json, object, "list T", "map T", or "no" for what Rouse does not implement.
+// After an object, or a list or map of them, "{" opens its fields and a line "}" closes them.
 func properties(text string) []*Property {
 	lines := strings.Split(strings.TrimSpace(text), "\n")
 	out, rest := parseFields(lines)
@@ -126,8 +127,8 @@ func parseWords(p *Property, words []string) *Property {
 	return inner
 }
 
-// Check reads evaluated properties as the type wants them: numbers and booleans also from their text, as CloudFormation does.
-// Problems name each property that is missing, misspelt, of the wrong type, or not implemented.
+// Check reads evaluated properties as the type wants them: numbers and booleans also from their text, as CloudFormation
+// does. Problems name each property that is missing, misspelt, of the wrong type, or not implemented.
 func (t *Type) Check(id string, props *template.Value) (map[string]any, template.Problems) {
 	c := &checker{resource: id, typ: t.Name}
 	out := c.object(props, t.Properties)
@@ -169,7 +170,8 @@ func (c *checker) object(v *template.Value, fields []*Property) map[string]any {
 			for k, p := range fields {
 				names[k] = p.Name
 			}
-			c.add(f.Pos, false, "extraneous key [%s] is not permitted in %s%s", f.Key, c.typ, template.Suggest(f.Key, names))
+			c.add(f.Pos, false, "extraneous key [%s] is not permitted in %s%s", f.Key, c.typ,
+				template.Suggest(f.Key, names))
 		case fields[i].Missing:
 			c.missing(f, fields[i])
 		default:
@@ -192,7 +194,8 @@ func (c *checker) missing(f template.Field, p *Property) {
 	if b, ok := f.Value.Bool(); ok && !b || f.Value.Kind == template.Null {
 		return
 	}
-	if (f.Value.Kind == template.List && len(f.Value.Items) == 0) || (f.Value.Kind == template.Map && len(f.Value.Fields) == 0) {
+	if (f.Value.Kind == template.List && len(f.Value.Items) == 0) ||
+		(f.Value.Kind == template.Map && len(f.Value.Fields) == 0) {
 		return
 	}
 	why := ""
@@ -265,12 +268,14 @@ func (c *checker) mapping(v *template.Value, p *Property) any {
 func (c *checker) scalar(v *template.Value, p *Property) any {
 	t, ok := v.Scalar()
 	if !ok {
-		c.add(v.Pos, false, "expected type: %s, found: %s", map[valueType]string{stringType: "String", intType: "Integer",
+		c.add(v.Pos, false, "expected type: %s, found: %s", map[valueType]string{stringType: "String",
+			intType:    "Integer",
 			numberType: "Number", boolType: "Boolean"}[p.Type], found(v))
 		return nil
 	}
 	if p.Only != nil && !slices.Contains(p.Only, t) {
-		c.add(v.Pos, true, "Rouse does not implement %q here, of %s; it has %s%s", t, c.typ, strings.Join(p.Only, ", "), template.Suggest(t, p.Only))
+		c.add(v.Pos, true, "Rouse does not implement %q here, of %s; it has %s%s", t, c.typ,
+			strings.Join(p.Only, ", "), template.Suggest(t, p.Only))
 		return nil
 	}
 	switch p.Type {

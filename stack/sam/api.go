@@ -110,7 +110,8 @@ func (x *expander) apiOf(r *template.Resource, e event) *api {
 		if http {
 			typ = prefix + "HttpApi"
 		}
-		x.wrong(v.Pos, r.ID, "Events."+e.id, "Event with id [%s] is invalid. %s must be a valid reference to an '%s' resource in same template.%s",
+		x.wrong(v.Pos, r.ID, "Events."+e.id,
+			"Event with id [%s] is invalid. %s must be a valid reference to an '%s' resource in same template.%s",
 			e.id, prop, typ, template.Suggest(id, x.order))
 		return nil
 	}
@@ -135,8 +136,8 @@ func (x *expander) pathAndMethod(r *template.Resource, e event) (path, method st
 	return path, method, true
 }
 
-// collectRoutes notes the routes of a function before anything expands: the definitions hold their paths in the order of
-// the template.
+// collectRoutes notes the routes of a function before anything expands: the definitions hold their paths in the order
+// of the template.
 func (x *expander) collectRoutes(r *template.Resource) {
 	events := r.Properties.Get("Events")
 	if events == nil || events.Kind != template.Map {
@@ -163,8 +164,8 @@ func (x *expander) collectRoutes(r *template.Resource) {
 	}
 }
 
-// put sets the definition of a method, nil for one that is still to come; it reports whether one with an integration was
-// there already.
+// put sets the definition of a method, nil for one that is still to come; it reports whether one with an integration
+// was there already.
 func (a *api) put(path, method string, def *Value) (taken bool) {
 	paths := a.body.Get("paths")
 	if paths == nil {
@@ -205,7 +206,8 @@ func (f *function) uri(p Pos, partition string) *Value {
 }
 
 func (f *function) proxy(p Pos, partition, payload string, timeout *Value) *Value {
-	in := template.Obj(p, template.KV(p, "type", template.Str(p, "aws_proxy")), template.KV(p, "httpMethod", template.Str(p, "POST")))
+	in := template.Obj(p, template.KV(p, "type", template.Str(p, "aws_proxy")),
+		template.KV(p, "httpMethod", template.Str(p, "POST")))
 	if payload != "" {
 		in = in.With("payloadFormatVersion", template.Str(p, payload))
 	}
@@ -235,7 +237,8 @@ func starMethod(method string) string {
 
 // apiEvent adds a route to a REST API and the permission for it.
 func (f *function) apiEvent(e event) {
-	if !f.x.check(f.r, e, "Path Method RestApiId TimeoutInMillis", "Auth RequestModel RequestParameters ResponseTransferMode", "Path Method") {
+	if !f.x.check(f.r, e, "Path Method RestApiId TimeoutInMillis",
+		"Auth RequestModel RequestParameters ResponseTransferMode", "Path Method") {
 		return
 	}
 	a := f.x.apiOf(f.r, e)
@@ -302,7 +305,8 @@ func (f *function) httpEvent(e event) {
 		l := template.Of(e.p)
 		for _, m := range labels {
 			l.Items = append(l.Items, template.Obj(e.p, template.KV(e.p, "name", template.Str(e.p, m[1])),
-				template.KV(e.p, "in", template.Str(e.p, "path")), template.KV(e.p, "required", template.Boolean(e.p, true))))
+				template.KV(e.p, "in", template.Str(e.p, "path")),
+				template.KV(e.p, "required", template.Boolean(e.p, true))))
 		}
 		def = def.With("parameters", l)
 	}
@@ -336,7 +340,8 @@ func (a *api) adjust(path, method string, def *Value, e event) {
 	a.body = a.body.With("paths", paths.With(path, paths.Get(path).With(method, old.With(integration, in))))
 }
 
-// httpPermission lets the API invoke the function; the permission of a default route covers the function's other routes.
+// httpPermission lets the API invoke the function; the permission of a default route covers the function's other
+// routes.
 func (f *function) httpPermission(a *api, e event, path, method string) {
 	if path != defaultPath {
 		for _, r := range a.routes {

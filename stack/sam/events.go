@@ -16,7 +16,8 @@ type event struct {
 }
 
 // otherEvents are those that need services which Rouse does not have yet.
-var otherEvents = []string{"S3", "SNS", "Kinesis", "DynamoDB", "SQS", "CloudWatchEvent", "EventBridgeRule", "CloudWatchLogs", "IoTRule",
+var otherEvents = []string{"S3", "SNS", "Kinesis", "DynamoDB", "SQS", "CloudWatchEvent", "EventBridgeRule",
+	"CloudWatchLogs", "IoTRule",
 	"AlexaSkill", "Cognito", "MSK", "MQ", "SelfManagedKafka", "DocumentDB"}
 
 // eventsOf reads the Events of a function, those with a path by that path, the others by name: the translator's order.
@@ -62,13 +63,15 @@ func (x *expander) check(r *template.Resource, e event, names, refused, required
 			x.refuse(f.Pos, r.ID, "Events."+e.id, "%s of an event of type %s", f.Key, e.typ)
 			ok = false
 		case !slices.Contains(all, f.Key):
-			x.wrong(f.Pos, r.ID, "Events."+e.id, "property %s not defined for event of type %s%s", f.Key, e.typ, template.Suggest(f.Key, all))
+			x.wrong(f.Pos, r.ID, "Events."+e.id, "property %s not defined for event of type %s%s", f.Key, e.typ,
+				template.Suggest(f.Key, all))
 			ok = false
 		}
 	}
 	for _, n := range strings.Fields(required) {
 		if e.props.Get(n) == nil {
-			x.wrong(e.p, r.ID, "Events."+e.id, "Event with id [%s] is invalid. Missing required property '%s'.", e.id, n)
+			x.wrong(e.p, r.ID, "Events."+e.id, "Event with id [%s] is invalid. Missing required property '%s'.", e.id,
+				n)
 			ok = false
 		}
 	}
@@ -108,11 +111,13 @@ func (f *function) permission(e event, service, suffix string, source *Value) {
 	}
 	p := e.p
 	f.x.add(f.r, id, "AWS::Lambda::Permission", p, template.KV(p, "Action", template.Str(p, "lambda:InvokeFunction")),
-		template.KV(p, "FunctionName", f.target(p)), template.KV(p, "Principal", template.Str(p, service)), template.KV(p, "SourceArn", source))
+		template.KV(p, "FunctionName", f.target(p)), template.KV(p, "Principal", template.Str(p, service)),
+		template.KV(p, "SourceArn", source))
 }
 
 func (f *function) schedule(e event) {
-	if !f.x.check(f.r, e, "Schedule Input Enabled State Name Description RetryPolicy RuleName", "DeadLetterConfig", "Schedule") {
+	if !f.x.check(f.r, e, "Schedule Input Enabled State Name Description RetryPolicy RuleName", "DeadLetterConfig",
+		"Schedule") {
 		return
 	}
 	p, id := e.p, f.r.ID+e.id
@@ -132,7 +137,8 @@ func (f *function) schedule(e event) {
 		template.KV(e.props.KeyPos("RetryPolicy"), "RetryPolicy", e.props.Get("RetryPolicy")))
 	at := e.props.KeyPos("Schedule")
 	f.x.add(f.r, id, "AWS::Events::Rule", p, template.KV(at, "ScheduleExpression", e.props.Get("Schedule")),
-		template.KV(p, "State", state), template.KV(p, "Name", e.props.Get("Name")), template.KV(p, "Description", e.props.Get("Description")),
+		template.KV(p, "State", state), template.KV(p, "Name", e.props.Get("Name")),
+		template.KV(p, "Description", e.props.Get("Description")),
 		template.KV(p, "Targets", template.Of(p, target)))
 	f.permission(e, "events.amazonaws.com", "", template.GetAtt(p, id, "Arn"))
 }
@@ -145,7 +151,8 @@ func targetID(id string) string {
 
 func (f *function) scheduleV2(e event) {
 	if !f.x.check(f.r, e, "ScheduleExpression FlexibleTimeWindow Name State Description StartDate EndDate ScheduleExpressionTimezone "+
-		"GroupName KmsKeyArn Input RoleArn RetryPolicy OmitName", "DeadLetterConfig PermissionsBoundary", "ScheduleExpression") {
+		"GroupName KmsKeyArn Input RoleArn RetryPolicy OmitName", "DeadLetterConfig PermissionsBoundary",
+		"ScheduleExpression") {
 		return
 	}
 	p, id := e.p, f.r.ID+e.id
@@ -165,16 +172,20 @@ func (f *function) scheduleV2(e event) {
 	target := template.Obj(p, template.KV(p, "Arn", f.arn(p)), template.KV(p, "RoleArn", role),
 		template.KV(p, "Input", e.props.Get("Input")), template.KV(p, "RetryPolicy", e.props.Get("RetryPolicy")))
 	fields := []Field{template.KV(p, "ScheduleExpression", e.props.Get("ScheduleExpression"))}
-	for _, n := range []string{"State", "Description", "StartDate", "EndDate", "ScheduleExpressionTimezone", "GroupName", "KmsKeyArn"} {
+	for _, n := range []string{"State", "Description", "StartDate", "EndDate", "ScheduleExpressionTimezone",
+		"GroupName", "KmsKeyArn"} {
 		fields = append(fields, template.KV(e.props.KeyPos(n), n, e.props.Get(n)))
 	}
-	fields = append(fields, template.KV(p, "Name", name), template.KV(p, "FlexibleTimeWindow", window), template.KV(p, "Target", target))
+	fields = append(fields, template.KV(p, "Name", name), template.KV(p, "FlexibleTimeWindow", window),
+		template.KV(p, "Target", target))
 	f.x.add(f.r, id, "AWS::Scheduler::Schedule", p, fields...)
 	if !made {
 		return
 	}
-	policy := template.Obj(p, template.KV(p, "PolicyName", template.Str(p, id+"LambdaPolicy")), template.KV(p, "PolicyDocument",
-		template.Obj(p, template.KV(p, "Statement", template.Of(p, statement(p, "lambda:InvokeFunction", f.arn(p)))))))
-	f.x.add(f.r, id+"Role", "AWS::IAM::Role", p, template.KV(p, "AssumeRolePolicyDocument", trustPolicy(p, "scheduler.amazonaws.com")),
+	policy := template.Obj(p, template.KV(p, "PolicyName", template.Str(p, id+"LambdaPolicy")),
+		template.KV(p, "PolicyDocument",
+			template.Obj(p, template.KV(p, "Statement", template.Of(p, statement(p, "lambda:InvokeFunction", f.arn(p)))))))
+	f.x.add(f.r, id+"Role", "AWS::IAM::Role", p, template.KV(p, "AssumeRolePolicyDocument",
+		trustPolicy(p, "scheduler.amazonaws.com")),
 		template.KV(p, "Policies", template.Of(p, policy)))
 }

@@ -17,7 +17,8 @@ var functionNames = strings.Fields("FunctionName Handler Runtime CodeUri ImageUr
 	"RecursiveLoop TenancyConfig DurableConfig VersionDeletionPolicy PropagateTags")
 
 var functionRefused = map[string]string{"DeploymentPreference": "; AutoPublishAlias moves the alias at once",
-	"CapacityProviderConfig": "", "FunctionScalingConfig": "", "PublishToLatestPublished": "", "SourceKMSKeyArn": "", "PropagateTags": ""}
+	"CapacityProviderConfig": "", "FunctionScalingConfig": "", "PublishToLatestPublished": "", "SourceKMSKeyArn": "",
+	"PropagateTags": ""}
 
 // passed are the properties that the function gets as they are.
 var passed = strings.Fields("FunctionName Handler Runtime Description MemorySize Timeout VpcConfig Environment KmsKeyArn " +
@@ -67,7 +68,8 @@ func (f *function) codeOf() *Value {
 	inline, uri, image := f.prop("InlineCode"), f.prop("CodeUri"), f.prop("ImageUri")
 	if t, _ := f.prop("PackageType").IsString(); t == "Image" {
 		if image == nil {
-			f.x.refuse(f.r.Properties.KeyPos("PackageType"), f.r.ID, "PackageType", "functions that are images; use the PackageType Zip")
+			f.x.refuse(f.r.Properties.KeyPos("PackageType"), f.r.ID, "PackageType",
+				"functions that are images; use the PackageType Zip")
 			return template.Obj(f.r.Pos)
 		}
 		return template.Obj(image.Pos, template.KV(image.Pos, "ImageUri", image))
@@ -94,7 +96,8 @@ func (x *expander) location(r *template.Resource, prop string, v *Value, bucket,
 		if b == nil || k == nil {
 			x.wrong(v.Pos, r.ID, prop, "'%s' requires Bucket and Key properties to be specified.", prop)
 		}
-		return template.Obj(v.Pos, template.KV(v.Pos, bucket, b), template.KV(v.Pos, key, k), template.KV(v.Pos, version, v.Get("Version")))
+		return template.Obj(v.Pos, template.KV(v.Pos, bucket, b), template.KV(v.Pos, key, k),
+			template.KV(v.Pos, version, v.Get("Version")))
 	}
 	text, _ := v.IsString()
 	rest, ok := strings.CutPrefix(text, "s3://")
@@ -105,7 +108,8 @@ func (x *expander) location(r *template.Resource, prop string, v *Value, bucket,
 			"(A local folder is built and uploaded by rouse deploy.)", prop)
 		return template.Obj(v.Pos)
 	}
-	out := template.Obj(v.Pos, template.KV(v.Pos, bucket, template.Str(v.Pos, b)), template.KV(v.Pos, key, template.Str(v.Pos, k)))
+	out := template.Obj(v.Pos, template.KV(v.Pos, bucket, template.Str(v.Pos, b)),
+		template.KV(v.Pos, key, template.Str(v.Pos, k)))
 	if id, ok := strings.CutPrefix(query, "versionId="); ok {
 		out = out.With(version, template.Str(v.Pos, id))
 	}
@@ -123,7 +127,8 @@ func (f *function) construct() {
 	if t := f.prop("Tracing"); t != nil {
 		f.x.warn(t.Pos, f.r.ID, "Tracing", "the mode is kept and nothing is traced yet")
 		if s, _ := f.x.resolve(t).IsString(); s != "Disabled" {
-			props.Fields = append(props.Fields, template.KV(t.Pos, "TracingConfig", template.Obj(t.Pos, template.KV(t.Pos, "Mode", t))))
+			props.Fields = append(props.Fields, template.KV(t.Pos, "TracingConfig",
+				template.Obj(t.Pos, template.KV(t.Pos, "Mode", t))))
 		}
 	}
 	if q := f.prop("DeadLetterQueue"); q != nil {
@@ -134,7 +139,8 @@ func (f *function) construct() {
 		props.Fields = append(props.Fields, Field{Key: "Role", Pos: f.r.Properties.KeyPos("Role"), Value: r})
 	}
 	tags := f.prop("Tags")
-	props.Fields = append(props.Fields, template.KV(f.r.Properties.KeyPos("Tags"), "Tags", tagList(f.r.Pos, tags, "lambda:createdBy", "SAM")))
+	props.Fields = append(props.Fields, template.KV(f.r.Properties.KeyPos("Tags"), "Tags",
+		tagList(f.r.Pos, tags, "lambda:createdBy", "SAM")))
 	l := *f.r
 	l.Type, l.Properties = "AWS::Lambda::Function", props
 	f.lambda = &l
@@ -153,8 +159,9 @@ func (f *function) publish() {
 		return
 	}
 	if !aliasName.MatchString(name) || digits.MatchString(name) {
-		f.wrong(v.Pos, "AutoPublishAlias", "AutoPublishAlias name ('%s') must contain only alphanumeric characters, hyphens, "+
-			"or underscores matching (?!^[0-9]+$)([a-zA-Z0-9-_]+) pattern.", name)
+		f.wrong(v.Pos, "AutoPublishAlias",
+			"AutoPublishAlias name ('%s') must contain only alphanumeric characters, hyphens, "+
+				"or underscores matching (?!^[0-9]+$)([a-zA-Z0-9-_]+) pattern.", name)
 		return
 	}
 	hash := f.versionHash()
@@ -212,7 +219,8 @@ func (f *function) describeCode(sha string) {
 		if text, ok := old.IsString(); ok {
 			d = template.Str(p, text+" "+sha)
 		} else {
-			d = template.Obj(p, template.KV(p, "Fn::Join", template.Of(p, template.Str(p, " "), template.Of(p, old, template.Str(p, sha)))))
+			d = template.Obj(p, template.KV(p, "Fn::Join", template.Of(p, template.Str(p, " "),
+				template.Of(p, old, template.Str(p, sha)))))
 		}
 	}
 	f.lambda.Properties = f.lambda.Properties.With("Description", d)
@@ -248,20 +256,26 @@ func (f *function) url(u *Value) {
 		}
 	}
 	p := u.Pos
-	f.x.add(f.r, f.r.ID+"Url", "AWS::Lambda::Url", p, template.KV(p, "TargetFunctionArn", f.target(p)), template.KV(p, "AuthType", auth),
-		template.KV(u.KeyPos("Cors"), "Cors", u.Get("Cors")), template.KV(u.KeyPos("InvokeMode"), "InvokeMode", u.Get("InvokeMode")))
+	f.x.add(f.r, f.r.ID+"Url", "AWS::Lambda::Url", p, template.KV(p, "TargetFunctionArn", f.target(p)),
+		template.KV(p, "AuthType", auth),
+		template.KV(u.KeyPos("Cors"), "Cors", u.Get("Cors")),
+		template.KV(u.KeyPos("InvokeMode"), "InvokeMode", u.Get("InvokeMode")))
 	if text, _ := auth.IsString(); text != "NONE" {
 		return
 	}
-	f.x.add(f.r, f.r.ID+"UrlPublicPermissions", "AWS::Lambda::Permission", p, template.KV(p, "Action", template.Str(p, "lambda:InvokeFunctionUrl")),
-		template.KV(p, "FunctionName", f.target(p)), template.KV(p, "Principal", template.Str(p, "*")), template.KV(p, "FunctionUrlAuthType", auth))
-	f.x.add(f.r, f.r.ID+"URLInvokeAllowPublicAccess", "AWS::Lambda::Permission", p, template.KV(p, "Action", template.Str(p, "lambda:InvokeFunction")),
+	f.x.add(f.r, f.r.ID+"UrlPublicPermissions", "AWS::Lambda::Permission", p,
+		template.KV(p, "Action", template.Str(p, "lambda:InvokeFunctionUrl")),
+		template.KV(p, "FunctionName", f.target(p)), template.KV(p, "Principal", template.Str(p, "*")),
+		template.KV(p, "FunctionUrlAuthType", auth))
+	f.x.add(f.r, f.r.ID+"URLInvokeAllowPublicAccess", "AWS::Lambda::Permission", p,
+		template.KV(p, "Action", template.Str(p, "lambda:InvokeFunction")),
 		template.KV(p, "FunctionName", f.target(p)), template.KV(p, "Principal", template.Str(p, "*")),
 		template.KV(p, "InvokedViaFunctionUrl", template.Boolean(p, true)))
 }
 
 // destinations are the types of destinations: the name of the policy that each needs, and its action.
-var destinations = map[string]struct{ policy, action string }{"SQS": {"SQSPolicy", "sqs:SendMessage"}, "SNS": {"SNSPolicy", "sns:publish"},
+var destinations = map[string]struct{ policy, action string }{"SQS": {"SQSPolicy", "sqs:SendMessage"},
+	"SNS":         {"SNSPolicy", "sns:publish"},
 	"EventBridge": {"EventBridgePolicy", "events:PutEvents"}, "Lambda": {"LambdaPolicy", "lambda:InvokeFunction"},
 	"S3Bucket": {"S3Policy", "s3:PutObject"}}
 
@@ -287,20 +301,24 @@ func (f *function) invokeConfig() (policies []*Value) {
 		typ, _ := d.Get("Type").IsString()
 		kind, to := destinations[typ], d.Get("Destination")
 		if kind.action == "" {
-			f.wrong(d.Pos, "EventInvokeConfig.DestinationConfig."+on, "'Type: %s' must be one of [SQS, SNS, EventBridge, Lambda, S3Bucket]", typ)
+			f.wrong(d.Pos, "EventInvokeConfig.DestinationConfig."+on,
+				"'Type: %s' must be one of [SQS, SNS, EventBridge, Lambda, S3Bucket]", typ)
 			continue
 		}
 		if to == nil {
-			f.x.refuse(d.Pos, f.r.ID, "EventInvokeConfig.DestinationConfig."+on, "making a destination; name one in Destination")
+			f.x.refuse(d.Pos, f.r.ID, "EventInvokeConfig.DestinationConfig."+on,
+				"making a destination; name one in Destination")
 			continue
 		}
 		dest = dest.With(on, template.Obj(d.Pos, template.KV(d.Pos, "Destination", to)))
 		list := template.Of(d.Pos, statement(d.Pos, kind.action, to))
 		if typ == "S3Bucket" {
-			all := template.Obj(d.Pos, template.KV(d.Pos, "Fn::Join", template.Of(d.Pos, template.Str(d.Pos, "/"), template.Of(d.Pos, to, template.Str(d.Pos, "*")))))
+			all := template.Obj(d.Pos, template.KV(d.Pos, "Fn::Join",
+				template.Of(d.Pos, template.Str(d.Pos, "/"), template.Of(d.Pos, to, template.Str(d.Pos, "*")))))
 			list = template.Of(d.Pos, statement(d.Pos, kind.action, all), statement(d.Pos, "s3:ListBucket", to))
 		}
-		policies = append(policies, template.Obj(d.Pos, template.KV(d.Pos, "PolicyName", template.Str(d.Pos, id+on+kind.policy)),
+		policies = append(policies, template.Obj(d.Pos, template.KV(d.Pos, "PolicyName",
+			template.Str(d.Pos, id+on+kind.policy)),
 			template.KV(d.Pos, "PolicyDocument", template.Obj(d.Pos, template.KV(d.Pos, "Statement", list)))))
 	}
 	qualifier := "$LATEST"
@@ -308,7 +326,8 @@ func (f *function) invokeConfig() (policies []*Value) {
 		qualifier = f.name
 	}
 	r := f.x.add(f.r, id, "AWS::Lambda::EventInvokeConfig", p, template.KV(p, "FunctionName", template.Ref(p, f.r.ID)),
-		template.KV(p, "Qualifier", template.Str(p, qualifier)), template.KV(p, "MaximumEventAgeInSeconds", c.Get("MaximumEventAgeInSeconds")),
+		template.KV(p, "Qualifier", template.Str(p, qualifier)),
+		template.KV(p, "MaximumEventAgeInSeconds", c.Get("MaximumEventAgeInSeconds")),
 		template.KV(p, "MaximumRetryAttempts", c.Get("MaximumRetryAttempts")))
 	if len(dest.Fields) > 0 {
 		r.Properties = r.Properties.With("DestinationConfig", dest)
@@ -320,14 +339,16 @@ func (f *function) invokeConfig() (policies []*Value) {
 }
 
 func statement(p Pos, action string, resource *Value) *Value {
-	return template.Obj(p, template.KV(p, "Action", template.Str(p, action)), template.KV(p, "Effect", template.Str(p, "Allow")),
+	return template.Obj(p, template.KV(p, "Action", template.Str(p, action)),
+		template.KV(p, "Effect", template.Str(p, "Allow")),
 		template.KV(p, "Resource", resource))
 }
 
-// layer expands an AWS::Serverless::LayerVersion. A layer's name holds a hash: every change makes a new layer version, and the
-// old one stays unless RetentionPolicy says Delete.
+// layer expands an AWS::Serverless::LayerVersion. A layer's name holds a hash: every change makes a new layer version,
+// and the old one stays unless RetentionPolicy says Delete.
 func (x *expander) layer(r *template.Resource) {
-	x.known(r, []string{"LayerName", "Description", "ContentUri", "CompatibleArchitectures", "CompatibleRuntimes", "LicenseInfo",
+	x.known(r, []string{"LayerName", "Description", "ContentUri", "CompatibleArchitectures", "CompatibleRuntimes",
+		"LicenseInfo",
 		"RetentionPolicy"}, map[string]string{"PublishLambdaVersion": ""})
 	props := r.Properties
 	for _, n := range []string{"LayerName", "LicenseInfo", "Description", "RetentionPolicy"} {
@@ -347,7 +368,8 @@ func (x *expander) layer(r *template.Resource) {
 		case "delete":
 			retention = "Delete"
 		default:
-			x.wrong(v.Pos, r.ID, "RetentionPolicy", "'RetentionPolicy' must be one of the following options: [Retain, Delete]; functions are not accepted")
+			x.wrong(v.Pos, r.ID, "RetentionPolicy",
+				"'RetentionPolicy' must be one of the following options: [Retain, Delete]; functions are not accepted")
 		}
 	}
 	uri := props.Get("ContentUri")
@@ -355,7 +377,8 @@ func (x *expander) layer(r *template.Resource) {
 		x.wrong(r.Pos, r.ID, "", "Missing required property 'ContentUri'.")
 		return
 	}
-	hashed := template.Obj(r.Pos, template.KV(r.Pos, "Type", template.Str(r.Pos, r.Type)), template.KV(r.Pos, "Properties", props))
+	hashed := template.Obj(r.Pos, template.KV(r.Pos, "Type", template.Str(r.Pos, r.Type)),
+		template.KV(r.Pos, "Properties", props))
 	if len(r.DependsOn) > 0 {
 		hashed = hashed.With("DependsOn", template.Strs(r.Pos, r.DependsOn...))
 	}
@@ -372,7 +395,8 @@ func (x *expander) layer(r *template.Resource) {
 	l.Properties = template.Obj(props.Pos, template.KV(props.KeyPos("LayerName"), "LayerName", name),
 		template.KV(props.KeyPos("Description"), "Description", props.Get("Description")),
 		template.KV(uri.Pos, "Content", x.location(r, "ContentUri", uri, "S3Bucket", "S3Key", "S3ObjectVersion")),
-		template.KV(props.KeyPos("CompatibleArchitectures"), "CompatibleArchitectures", props.Get("CompatibleArchitectures")),
+		template.KV(props.KeyPos("CompatibleArchitectures"), "CompatibleArchitectures",
+			props.Get("CompatibleArchitectures")),
 		template.KV(props.KeyPos("CompatibleRuntimes"), "CompatibleRuntimes", props.Get("CompatibleRuntimes")),
 		template.KV(props.KeyPos("LicenseInfo"), "LicenseInfo", props.Get("LicenseInfo")))
 	x.resources = append(x.resources, &l)

@@ -51,7 +51,8 @@ func (x *expander) parseGlobals() {
 		names := strings.Fields(known)
 		for _, p := range f.Value.Fields {
 			if !slices.Contains(names, p.Key) {
-				x.wrong(p.Pos, "Globals", f.Key, "'%s' is not a supported property of '%s'. Must be one of the following values - [%s]%s",
+				x.wrong(p.Pos, "Globals", f.Key,
+					"'%s' is not a supported property of '%s'. Must be one of the following values - [%s]%s",
 					p.Key, f.Key, strings.Join(names, ", "), template.Suggest(p.Key, names))
 			}
 		}
@@ -65,7 +66,8 @@ func (x *expander) mergeGlobals(r *template.Resource) *Value {
 		return r.Properties
 	}
 	out := *x.withGlobals(r)
-	out.Fields = slices.DeleteFunc(slices.Clone(out.Fields), func(f Field) bool { return f.Value.Kind == template.Null })
+	out.Fields = slices.DeleteFunc(slices.Clone(out.Fields),
+		func(f Field) bool { return f.Value.Kind == template.Null })
 	return &out
 }
 
@@ -81,7 +83,8 @@ func (x *expander) withGlobals(r *template.Resource) *Value {
 		for _, it := range ig.Items {
 			name, _ := it.IsString()
 			if g.Get(name) == nil {
-				x.wrong(it.Pos, r.ID, "IgnoreGlobals", "Resource %s has invalid resource attribute 'IgnoreGlobals' on item '%s'.", r.ID, name)
+				x.wrong(it.Pos, r.ID, "IgnoreGlobals",
+					"Resource %s has invalid resource attribute 'IgnoreGlobals' on item '%s'.", r.ID, name)
 				continue
 			}
 			g = g.With(name, nil)

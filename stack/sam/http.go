@@ -17,7 +17,8 @@ func (x *expander) expandHTTP(a *api) {
 	x.known(a.r, httpNames, httpRefused)
 	p, props := a.r.Pos, a.r.Properties
 	if props.Get("DefinitionBody") != nil && props.Get("DefinitionUri") != nil {
-		x.wrong(props.KeyPos("DefinitionUri"), a.id, "DefinitionUri", "Specify either 'DefinitionUri' or 'DefinitionBody' property and not both.")
+		x.wrong(props.KeyPos("DefinitionUri"), a.id, "DefinitionUri",
+			"Specify either 'DefinitionUri' or 'DefinitionBody' property and not both.")
 	}
 	tags := template.Obj(p)
 	if t := props.Get("Tags"); t != nil && t.Kind == template.Map {
@@ -34,7 +35,8 @@ func (x *expander) expandHTTP(a *api) {
 		out.Fields = append(out.Fields, Field{Key: "Body", Pos: a.body.Pos, Value: a.body})
 	} else {
 		uri := props.Get("DefinitionUri")
-		out.Fields = append(out.Fields, Field{Key: "BodyS3Location", Pos: uri.Pos, Value: x.location(a.r, "DefinitionUri", uri, "Bucket", "Key", "Version")})
+		out.Fields = append(out.Fields, Field{Key: "BodyS3Location", Pos: uri.Pos,
+			Value: x.location(a.r, "DefinitionUri", uri, "Bucket", "Key", "Version")})
 	}
 	if v := props.Get("FailOnWarnings"); v != nil {
 		out.Fields = append(out.Fields, Field{Key: "FailOnWarnings", Pos: props.KeyPos("FailOnWarnings"), Value: v})
@@ -53,7 +55,8 @@ func (x *expander) httpBody(a *api, tags *Value) {
 			return false
 		}
 		if a.body == nil {
-			x.wrong(props.KeyPos(prop), a.id, prop, "%s works only with inline OpenApi specified in the 'DefinitionBody' property.", prop)
+			x.wrong(props.KeyPos(prop), a.id, prop,
+				"%s works only with inline OpenApi specified in the 'DefinitionBody' property.", prop)
 		}
 		return a.body != nil
 	}
@@ -76,8 +79,9 @@ func (x *expander) httpBody(a *api, tags *Value) {
 	}
 	if inline("Description") {
 		if a.body.Path("info", "description") != nil {
-			x.wrong(props.KeyPos("Description"), a.id, "Description", "Unable to set Description because it is already defined within "+
-				"inline OpenAPI specified in the 'DefinitionBody' property.")
+			x.wrong(props.KeyPos("Description"), a.id, "Description",
+				"Unable to set Description because it is already defined within "+
+					"inline OpenAPI specified in the 'DefinitionBody' property.")
 		}
 		a.body = a.body.With("info", a.body.Get("info").With("description", props.Get("Description")))
 	}
@@ -90,13 +94,19 @@ func bodyTags(a *api, tags *Value) *Value {
 		list.Items = slices.Clone(old.Items)
 	}
 	for _, t := range tags.Fields {
-		tag := template.Obj(t.Pos, template.KV(t.Pos, "name", template.Str(t.Pos, t.Key)), template.KV(t.Pos, "x-amazon-apigateway-tag-value", t.Value))
-		list.Items = append(slices.DeleteFunc(list.Items, func(v *Value) bool { n, _ := v.Get("name").IsString(); return n == t.Key }), tag)
+		tag := template.Obj(t.Pos, template.KV(t.Pos, "name", template.Str(t.Pos, t.Key)),
+			template.KV(t.Pos, "x-amazon-apigateway-tag-value", t.Value))
+		list.Items = append(slices.DeleteFunc(list.Items, func(v *Value) bool {
+			n,
+				_ := v.Get("name").IsString()
+			return n == t.Key
+		}), tag)
 	}
 	return list
 }
 
-var corsKeys = map[string]string{"AllowOrigins": "allowOrigins", "AllowHeaders": "allowHeaders", "AllowMethods": "allowMethods",
+var corsKeys = map[string]string{"AllowOrigins": "allowOrigins", "AllowHeaders": "allowHeaders",
+	"AllowMethods":  "allowMethods",
 	"ExposeHeaders": "exposeHeaders", "MaxAge": "maxAge", "AllowCredentials": "allowCredentials"}
 
 func (x *expander) httpCORS(a *api, c *Value) {
@@ -119,7 +129,8 @@ func (x *expander) httpCORS(a *api, c *Value) {
 	for _, f := range c.Fields {
 		to, ok := corsKeys[f.Key]
 		if !ok {
-			x.wrong(f.Pos, a.id, "CorsConfiguration", "Invalid key '%s' for 'Cors' property.%s", f.Key, template.Suggest(f.Key, names))
+			x.wrong(f.Pos, a.id, "CorsConfiguration", "Invalid key '%s' for 'Cors' property.%s", f.Key,
+				template.Suggest(f.Key, names))
 			continue
 		}
 		if b, is := f.Value.Bool(); f.Key == "AllowCredentials" && is && !b {

@@ -11,9 +11,9 @@ import (
 //
 //	[=] service:Action :Action … > resource … [? operator key value]
 //
-// where ":Action" repeats the service, "~" stands for "arn:${AWS::Partition}:", "@" for "${AWS::Region}:${AWS::AccountId}",
-// ${name} for the parameter Name and ${name=Other} for the parameter Other; "=" keeps a single action a string and ">>"
-// makes a list of the resources.
+// where ":Action" repeats the service, "~" stands for "arn:${AWS::Partition}:", "@" for
+// "${AWS::Region}:${AWS::AccountId}", ${name} for the parameter Name and ${name=Other} for the parameter Other; "="
+// keeps a single action a string and ">>" makes a list of the resources.
 //
 //go:embed policies.txt
 var policiesText string
@@ -73,7 +73,8 @@ func policyTemplates() []string {
 	return names
 }
 
-// expandPolicy makes the policy document of a policy template with the values that the function gives for its parameters.
+// expandPolicy makes the policy document of a policy template with the values that the function gives for its
+// parameters.
 func (x *expander) expandPolicy(id, name string, given *Value, p Pos) *Value {
 	texts, _ := policyTemplate(name)
 	e := &policyExpansion{p: p, given: given, used: map[string]bool{}}
@@ -91,7 +92,8 @@ func (x *expander) expandPolicy(id, name string, given *Value, p Pos) *Value {
 	if given != nil {
 		for _, f := range given.Fields {
 			if !e.used[f.Key] {
-				x.warn(f.Pos, id, "Policies", "%s has no parameter %s%s; it is ignored", name, f.Key, template.Suggest(f.Key, names))
+				x.warn(f.Pos, id, "Policies", "%s has no parameter %s%s; it is ignored", name, f.Key,
+					template.Suggest(f.Key, names))
 			}
 		}
 	}
@@ -135,14 +137,16 @@ func (e *policyExpansion) statement(text string) *Value {
 	s := template.Obj(p, template.KV(p, "Effect", template.Str(p, "Allow")), template.KV(p, "Action", action),
 		template.KV(p, "Resource", resource))
 	if f := strings.Fields(condition); len(f) == 3 {
-		s = s.With("Condition", template.Obj(p, template.KV(p, f[0], template.Obj(p, template.KV(p, f[1], e.sub(f[2]))))))
+		s = s.With("Condition", template.Obj(p, template.KV(p, f[0],
+			template.Obj(p, template.KV(p, f[1], e.sub(f[2]))))))
 	}
 	return s
 }
 
 // sub makes the Fn::Sub of a resource, with the given values as its variables.
 func (e *policyExpansion) sub(text string) *Value {
-	text = strings.ReplaceAll(strings.ReplaceAll(text, "~", "arn:${AWS::Partition}:"), "@", "${AWS::Region}:${AWS::AccountId}")
+	text = strings.ReplaceAll(strings.ReplaceAll(text, "~", "arn:${AWS::Partition}:"), "@",
+		"${AWS::Region}:${AWS::AccountId}")
 	if !strings.Contains(text, "${") {
 		return template.Str(e.p, text)
 	}

@@ -7,8 +7,8 @@ import (
 	"github.com/rouse-dev/rouse/stack/template"
 )
 
-// rename rewrites references to what got another name: Ref and ${…} of "Layer" or "Function.Version", and the attributes of
-// these. A resource of the template that has such a name itself does not exist: names hold no dots.
+// rename rewrites references to what got another name: Ref and ${…} of "Layer" or "Function.Version", and the
+// attributes of these. A resource of the template that has such a name itself does not exist: names hold no dots.
 func (x *expander) rename() {
 	if len(x.renamed) == 0 {
 		return

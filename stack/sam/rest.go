@@ -31,11 +31,13 @@ func (x *expander) expandREST(a *api) {
 		return
 	}
 	if props.Get("DefinitionBody") != nil && props.Get("DefinitionUri") != nil {
-		x.wrong(props.KeyPos("DefinitionUri"), a.id, "DefinitionUri", "Specify either 'DefinitionUri' or 'DefinitionBody' property and not both.")
+		x.wrong(props.KeyPos("DefinitionUri"), a.id, "DefinitionUri",
+			"Specify either 'DefinitionUri' or 'DefinitionBody' property and not both.")
 	}
 	version, _ := props.Get("OpenApiVersion").Scalar()
 	if version != "" && !openAPIAny.MatchString(version) {
-		x.wrong(props.KeyPos("OpenApiVersion"), a.id, "OpenApiVersion", "The OpenApiVersion value must be of the format '3.0.0'.")
+		x.wrong(props.KeyPos("OpenApiVersion"), a.id, "OpenApiVersion",
+			"The OpenApiVersion value must be of the format '3.0.0'.")
 	}
 	if version != "" && a.managed && openAPI3.MatchString(version) {
 		a.body = template.Obj(a.body.Pos, template.KV(p, "openapi", template.Str(p, version)),
@@ -50,7 +52,8 @@ func (x *expander) expandREST(a *api) {
 	api.Type, api.Properties = "AWS::ApiGateway::RestApi", x.restProperties(a)
 	x.resources = append(x.resources, &api)
 	sum := x.deploymentHash(a, version)
-	deployment := x.add(a.r, a.id+"Deployment"+sum[:10], "AWS::ApiGateway::Deployment", p, template.KV(p, "RestApiId", template.Ref(p, a.id)),
+	deployment := x.add(a.r, a.id+"Deployment"+sum[:10], "AWS::ApiGateway::Deployment", p,
+		template.KV(p, "RestApiId", template.Ref(p, a.id)),
 		template.KV(p, "Description", template.Str(p, "RestApi deployment id: "+sum)))
 	if version == "" {
 		deployment.Properties = deployment.Properties.With("StageName", template.Str(p, "Stage"))
@@ -79,9 +82,11 @@ func (x *expander) restProperties(a *api) *Value {
 		out.Fields = append(out.Fields, Field{Key: "Body", Pos: a.body.Pos, Value: a.body})
 	} else {
 		uri := props.Get("DefinitionUri")
-		out.Fields = append(out.Fields, Field{Key: "BodyS3Location", Pos: uri.Pos, Value: x.location(a.r, "DefinitionUri", uri, "Bucket", "Key", "Version")})
+		out.Fields = append(out.Fields, Field{Key: "BodyS3Location", Pos: uri.Pos,
+			Value: x.location(a.r, "DefinitionUri", uri, "Bucket", "Key", "Version")})
 	}
-	for _, n := range []string{"Name", "Description", "BinaryMediaTypes", "MinimumCompressionSize", "FailOnWarnings", "Mode", "ApiKeySourceType",
+	for _, n := range []string{"Name", "Description", "BinaryMediaTypes", "MinimumCompressionSize", "FailOnWarnings",
+		"Mode", "ApiKeySourceType",
 		"Policy", "SecurityPolicy", "EndpointAccessMode"} {
 		if v := props.Get(n); v != nil {
 			out.Fields = append(out.Fields, Field{Key: n, Pos: props.KeyPos(n), Value: v})
@@ -97,7 +102,8 @@ func (x *expander) restProperties(a *api) *Value {
 			value = value.With("Types", template.Of(typ.Pos, typ))
 			out = out.With("Parameters", template.Obj(e.Pos, template.KV(e.Pos, "endpointConfigurationTypes", typ)))
 		}
-		out.Fields = append(out.Fields, Field{Key: "EndpointConfiguration", Pos: props.KeyPos("EndpointConfiguration"), Value: value})
+		out.Fields = append(out.Fields, Field{Key: "EndpointConfiguration",
+			Pos: props.KeyPos("EndpointConfiguration"), Value: value})
 	}
 	return out
 }
@@ -110,9 +116,11 @@ func (x *expander) restStage(a *api, stage *Value, deployment string) {
 	} else {
 		id += "Stage" + digestText(name)
 	}
-	fields := []Field{template.KV(p, "RestApiId", template.Ref(p, a.id)), template.KV(p, "DeploymentId", template.Ref(p, deployment)),
+	fields := []Field{template.KV(p, "RestApiId", template.Ref(p, a.id)),
+		template.KV(p, "DeploymentId", template.Ref(p, deployment)),
 		template.KV(stage.Pos, "StageName", stage)}
-	for _, n := range []string{"CacheClusterEnabled", "CacheClusterSize", "Variables", "MethodSettings", "AccessLogSetting", "CanarySetting", "TracingEnabled"} {
+	for _, n := range []string{"CacheClusterEnabled", "CacheClusterSize", "Variables", "MethodSettings",
+		"AccessLogSetting", "CanarySetting", "TracingEnabled"} {
 		fields = append(fields, template.KV(props.KeyPos(n), n, props.Get(n)))
 	}
 	if t := props.Get("Tags"); t != nil {
@@ -146,13 +154,15 @@ func (x *expander) gatewayResponses(a *api) {
 		return
 	}
 	if a.body == nil {
-		x.wrong(g.Pos, a.id, "GatewayResponses", "GatewayResponses works only with inline Swagger specified in 'DefinitionBody' property.")
+		x.wrong(g.Pos, a.id, "GatewayResponses",
+			"GatewayResponses works only with inline Swagger specified in 'DefinitionBody' property.")
 		return
 	}
 	all := template.Obj(g.Pos)
 	for _, f := range g.Fields {
 		params, templates := template.Obj(f.Pos), f.Value.Get("ResponseTemplates")
-		for _, k := range []struct{ section, prefix string }{{"Headers", "header."}, {"Paths", "path."}, {"QueryStrings", "querystring."}} {
+		for _, k := range []struct{ section, prefix string }{{"Headers", "header."}, {"Paths", "path."},
+			{"QueryStrings", "querystring."}} {
 			if m := f.Value.Path("ResponseParameters", k.section); m != nil {
 				for _, h := range m.Fields {
 					params = params.With("gatewayresponse."+k.prefix+h.Key, h.Value)
@@ -162,7 +172,8 @@ func (x *expander) gatewayResponses(a *api) {
 		if templates == nil {
 			templates = template.Obj(f.Pos)
 		}
-		def := template.Obj(f.Pos, template.KV(f.Pos, "responseParameters", params), template.KV(f.Pos, "responseTemplates", templates))
+		def := template.Obj(f.Pos, template.KV(f.Pos, "responseParameters", params),
+			template.KV(f.Pos, "responseTemplates", templates))
 		if s, ok := f.Value.Get("StatusCode").Scalar(); ok {
 			def = def.With("statusCode", template.Str(f.Pos, s))
 		}
@@ -186,7 +197,8 @@ func (x *expander) cors(a *api) {
 		names := []string{"AllowMethods", "AllowHeaders", "AllowOrigin", "MaxAge", "AllowCredentials"}
 		for _, f := range c.Fields {
 			if !slices.Contains(names, f.Key) {
-				x.wrong(f.Pos, a.id, "Cors", "Invalid key '%s' for 'Cors' property.%s", f.Key, template.Suggest(f.Key, names))
+				x.wrong(f.Pos, a.id, "Cors", "Invalid key '%s' for 'Cors' property.%s", f.Key,
+					template.Suggest(f.Key, names))
 			}
 			set[f.Key] = f.Value
 		}
@@ -205,7 +217,8 @@ func (x *expander) cors(a *api) {
 			seen[key] = true
 		}
 		cond, item := "", f.Value
-		if name, arg, ok := item.Intrinsic(); ok && name == "Fn::If" && arg.Kind == template.List && len(arg.Items) == 3 {
+		if name, arg, ok := item.Intrinsic(); ok && name == "Fn::If" && arg.Kind == template.List &&
+			len(arg.Items) == 3 {
 			cond, _ = arg.Items[0].IsString()
 			item = arg.Items[1]
 		}
@@ -251,14 +264,19 @@ func corsMethod(p Pos, item *Value, set map[string]*Value, credentials, v3 bool)
 		add("Access-Control-Allow-Credentials", "string", template.Str(p, "'true'"))
 	}
 	in := template.Obj(p, template.KV(p, "type", template.Str(p, "mock")),
-		template.KV(p, "requestTemplates", template.Obj(p, template.KV(p, "application/json", template.Str(p, "{\n  \"statusCode\" : 200\n}\n")))),
-		template.KV(p, "responses", template.Obj(p, template.KV(p, "default", template.Obj(p, template.KV(p, "statusCode", template.Str(p, "200")),
-			template.KV(p, "responseParameters", params),
-			template.KV(p, "responseTemplates", template.Obj(p, template.KV(p, "application/json", template.Str(p, "{}\n")))))))))
+		template.KV(p, "requestTemplates", template.Obj(p, template.KV(p, "application/json",
+			template.Str(p, "{\n  \"statusCode\" : 200\n}\n")))),
+		template.KV(p, "responses", template.Obj(p, template.KV(p, "default",
+			template.Obj(p, template.KV(p, "statusCode", template.Str(p, "200")),
+				template.KV(p, "responseParameters", params),
+				template.KV(p, "responseTemplates", template.Obj(p,
+					template.KV(p, "application/json", template.Str(p, "{}\n")))))))))
 	m := template.Obj(p, template.KV(p, "summary", template.Str(p, "CORS support")))
 	if !v3 {
-		m = m.With("consumes", template.Strs(p, "application/json")).With("produces", template.Strs(p, "application/json"))
+		m = m.With("consumes", template.Strs(p, "application/json")).With("produces",
+			template.Strs(p, "application/json"))
 	}
 	return m.With(integration, in).With("responses", template.Obj(p, template.KV(p, "200", template.Obj(p,
-		template.KV(p, "description", template.Str(p, "Default response for CORS method")), template.KV(p, "headers", headers)))))
+		template.KV(p, "description", template.Str(p, "Default response for CORS method")),
+		template.KV(p, "headers", headers)))))
 }

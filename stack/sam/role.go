@@ -62,7 +62,8 @@ func (f *function) makeRole(extra []*Value) *template.Resource {
 	p := f.r.Properties.KeyPos("Policies")
 	managed := template.Of(p, template.Str(p, basicRole))
 	if f.prop("DurableConfig") != nil {
-		managed.Items[0] = template.Str(p, "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicDurableExecutionRolePolicy")
+		managed.Items[0] = template.Str(p,
+			"arn:aws:iam::aws:policy/service-role/AWSLambdaBasicDurableExecutionRolePolicy")
 	}
 	if t := f.prop("Tracing"); t != nil {
 		if s, _ := f.x.resolve(t).IsString(); s != "Disabled" {
@@ -70,7 +71,8 @@ func (f *function) makeRole(extra []*Value) *template.Resource {
 		}
 	}
 	if v := f.prop("VpcConfig"); v != nil {
-		managed.Items = append(managed.Items, template.Str(v.Pos, "arn:aws:iam::aws:policy/service-role/AWSLambdaVPCAccessExecutionRole"))
+		managed.Items = append(managed.Items, template.Str(v.Pos,
+			"arn:aws:iam::aws:policy/service-role/AWSLambdaVPCAccessExecutionRole"))
 	}
 	inline := template.Of(p)
 	if q := f.prop("DeadLetterQueue"); q != nil {
@@ -101,22 +103,28 @@ func (f *function) makeRole(extra []*Value) *template.Resource {
 }
 
 func trustPolicy(p Pos, service string) *Value {
-	return template.Obj(p, template.KV(p, "Version", template.Str(p, "2012-10-17")), template.KV(p, "Statement", template.Of(p,
-		template.Obj(p, template.KV(p, "Action", template.Strs(p, "sts:AssumeRole")), template.KV(p, "Effect", template.Str(p, "Allow")),
-			template.KV(p, "Principal", template.Obj(p, template.KV(p, "Service", template.Strs(p, service))))))))
+	return template.Obj(p, template.KV(p, "Version", template.Str(p, "2012-10-17")),
+		template.KV(p, "Statement", template.Of(p,
+			template.Obj(p, template.KV(p, "Action", template.Strs(p, "sts:AssumeRole")),
+				template.KV(p, "Effect", template.Str(p, "Allow")),
+				template.KV(p, "Principal", template.Obj(p, template.KV(p, "Service", template.Strs(p, service))))))))
 }
 
 func (f *function) deadLetter(q *Value) *Value {
 	typ, _ := q.Get("Type").IsString()
 	action, ok := map[string]string{"SQS": "sqs:SendMessage", "SNS": "sns:Publish"}[typ]
 	if !ok || q.Get("TargetArn") == nil {
-		f.wrong(q.Pos, "DeadLetterQueue", "'DeadLetterQueue' requires Type (SQS or SNS) and TargetArn properties to be specified.")
+		f.wrong(q.Pos, "DeadLetterQueue",
+			"'DeadLetterQueue' requires Type (SQS or SNS) and TargetArn properties to be specified.")
 	}
 	p := q.Pos
-	return template.Obj(p, template.KV(p, "PolicyName", template.Str(p, "DeadLetterQueuePolicy")), template.KV(p, "PolicyDocument",
-		template.Obj(p, template.KV(p, "Version", template.Str(p, "2012-10-17")), template.KV(p, "Statement", template.Of(p,
-			template.Obj(p, template.KV(p, "Action", template.Str(p, action)), template.KV(p, "Resource", q.Get("TargetArn")),
-				template.KV(p, "Effect", template.Str(p, "Allow"))))))))
+	return template.Obj(p, template.KV(p, "PolicyName", template.Str(p, "DeadLetterQueuePolicy")),
+		template.KV(p, "PolicyDocument",
+			template.Obj(p, template.KV(p, "Version", template.Str(p, "2012-10-17")),
+				template.KV(p, "Statement", template.Of(p,
+					template.Obj(p, template.KV(p, "Action", template.Str(p, action)),
+						template.KV(p, "Resource", q.Get("TargetArn")),
+						template.KV(p, "Effect", template.Str(p, "Allow"))))))))
 }
 
 // policy adds the i-th of the function's Policies to the managed or the inline ones.
@@ -171,7 +179,8 @@ func (f *function) onePolicy(v *Value) (doc, arn *Value) {
 	if name, ok := v.IsString(); ok {
 		if strings.HasSuffix(name, "Policy") && !strings.HasPrefix(name, "arn:") {
 			if st, ok := policyTemplate(name); ok && len(st) > 0 {
-				f.wrong(v.Pos, "Policies", "%s is a policy template: write \"- %s: {…}\" with its parameters, or {}", name, name)
+				f.wrong(v.Pos, "Policies", "%s is a policy template: write \"- %s: {…}\" with its parameters, or {}",
+					name, name)
 				return nil, nil
 			}
 		}
@@ -181,7 +190,8 @@ func (f *function) onePolicy(v *Value) (doc, arn *Value) {
 		return nil, v
 	}
 	if v.Kind != template.Map {
-		f.wrong(v.Pos, "Policies", "a policy is a name, an ARN, a policy document or a policy template, not a %s", v.Kind)
+		f.wrong(v.Pos, "Policies", "a policy is a name, an ARN, a policy document or a policy template, not a %s",
+			v.Kind)
 		return nil, nil
 	}
 	if v.Get("Statement") != nil {
@@ -193,7 +203,8 @@ func (f *function) onePolicy(v *Value) (doc, arn *Value) {
 	}
 	t := v.Fields[0]
 	if _, ok := policyTemplate(t.Key); !ok {
-		f.wrong(t.Pos, "Policies", "there is no policy template %s%s", t.Key, template.Suggest(t.Key, policyTemplates()))
+		f.wrong(t.Pos, "Policies", "there is no policy template %s%s", t.Key,
+			template.Suggest(t.Key, policyTemplates()))
 		return nil, nil
 	}
 	return f.x.expandPolicy(f.r.ID, t.Key, t.Value, t.Pos), nil

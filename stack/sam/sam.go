@@ -1,18 +1,19 @@
-// Package sam is the transform AWS::Serverless-2016-10-31: it rewrites the AWS::Serverless::* resources of a template into
-// the CloudFormation resources that they stand for.
+// Package sam is the transform AWS::Serverless-2016-10-31: it rewrites the AWS::Serverless::* resources of a template
+// into the CloudFormation resources that they stand for.
 //
-// What comes out, and above all what it is called, follows the public SAM translator: templates refer to generated resources
-// (MyFunctionRole, ServerlessRestApi, MyApi.Stage), and a generated name that changed would replace a resource that holds
-// state. Golden files hold the names. Two things differ on purpose, both unseen by templates: the hash in the names of
-// API deployments is taken over JSON instead of a Python dictionary's text, and tags are not propagated (PropagateTags).
+// What comes out, and above all what it is called, follows the public SAM translator: templates refer to generated
+// resources (MyFunctionRole, ServerlessRestApi, MyApi.Stage), and a generated name that changed would replace a
+// resource that holds state. Golden files hold the names. Two things differ on purpose, both unseen by templates: the
+// hash in the names of API deployments is taken over JSON instead of a Python dictionary's text, and tags are not
+// propagated (PropagateTags).
 //
-// The order of work is the translator's: globals are merged into resources, the events of functions that name no API are
-// given to the implicit ones (ServerlessRestApi, ServerlessHttpApi), functions expand and write their routes into the API
-// definitions, then the APIs expand, and at last references to what got another name (layers, MyFunction.Version) are
-// rewritten everywhere.
+// The order of work is the translator's: globals are merged into resources, the events of functions that name no API
+// are given to the implicit ones (ServerlessRestApi, ServerlessHttpApi), functions expand and write their routes into
+// the API definitions, then the APIs expand, and at last references to what got another name (layers,
+// MyFunction.Version) are rewritten everywhere.
 //
-// Every generated value carries the position of what asked for it, so that an error about a generated role points at the
-// function's Policies. The transform is a pure function of template and parameters, safe for concurrent use, and
+// Every generated value carries the position of what asked for it, so that an error about a generated role points at
+// the function's Policies. The transform is a pure function of template and parameters, safe for concurrent use, and
 // evaluates nothing: conditions and references stay in its output. What it does not know is refused by name; properties
 // that it only passes on are left for stack/resource to judge.
 package sam
@@ -40,20 +41,23 @@ const prefix = "AWS::Serverless::"
 // Serverless reports whether t asks for this transform.
 func Serverless(t *template.Template) bool { return slices.Contains(t.Transforms, template.SAM) }
 
-// Transform expands the serverless resources of t. parameters are the values of t's parameters: some generated names depend
-// on them. The warnings name what is accepted and works differently. Without the transform in t, t itself is the answer;
-// its serverless resources then are a problem.
-func Transform(t *template.Template, parameters map[string]string, region string) (*template.Template, template.Problems, error) {
+// Transform expands the serverless resources of t. parameters are the values of t's parameters: some generated names
+// depend on them. The warnings name what is accepted and works differently. Without the transform in t, t itself is the
+// answer; its serverless resources then are a problem.
+func Transform(t *template.Template, parameters map[string]string, region string) (*template.Template,
+	template.Problems, error) {
 	x := &expander{in: t, parameters: parameters, region: region, renamed: map[string]string{}, apis: map[string]*api{},
 		layers: map[string]bool{}}
 	if !Serverless(t) {
 		for _, r := range t.Resources {
 			if strings.HasPrefix(r.Type, prefix) {
-				x.wrong(r.TypePos, r.ID, "", "%s needs the line \"Transform: %s\" at the top of the template", r.Type, template.SAM)
+				x.wrong(r.TypePos, r.ID, "", "%s needs the line \"Transform: %s\" at the top of the template", r.Type,
+					template.SAM)
 			}
 		}
 		if t.Globals != nil {
-			x.wrong(t.Globals.Pos, "Globals", "", "Globals needs the line \"Transform: %s\" at the top of the template", template.SAM)
+			x.wrong(t.Globals.Pos, "Globals", "",
+				"Globals needs the line \"Transform: %s\" at the top of the template", template.SAM)
 		}
 		return t, nil, x.problems.Err()
 	}
@@ -127,7 +131,8 @@ func (x *expander) resource(r *template.Resource) {
 		x.refuse(r.TypePos, r.ID, "", "%s", r.Type)
 	default:
 		x.wrong(r.TypePos, r.ID, "", "there is no %s%s", r.Type,
-			template.Suggest(r.Type, []string{prefix + "Function", prefix + "Api", prefix + "HttpApi", prefix + "LayerVersion"}))
+			template.Suggest(r.Type, []string{prefix + "Function", prefix + "Api", prefix + "HttpApi", prefix +
+				"LayerVersion"}))
 	}
 }
 
@@ -142,7 +147,8 @@ func (x *expander) duplicates() {
 }
 
 func (x *expander) wrong(p Pos, resource, path, format string, args ...any) {
-	x.problems = append(x.problems, template.Problem{Pos: p, Resource: resource, Path: path, Text: fmt.Sprintf(format, args...)})
+	x.problems = append(x.problems, template.Problem{Pos: p, Resource: resource, Path: path,
+		Text: fmt.Sprintf(format, args...)})
 }
 
 func (x *expander) refuse(p Pos, resource, path, format string, args ...any) {
@@ -151,7 +157,8 @@ func (x *expander) refuse(p Pos, resource, path, format string, args ...any) {
 }
 
 func (x *expander) warn(p Pos, resource, path, format string, args ...any) {
-	x.warnings = append(x.warnings, template.Problem{Pos: p, Resource: resource, Path: path, Text: fmt.Sprintf(format, args...)})
+	x.warnings = append(x.warnings, template.Problem{Pos: p, Resource: resource, Path: path,
+		Text: fmt.Sprintf(format, args...)})
 }
 
 // known checks the properties of r against their names.
@@ -163,7 +170,8 @@ func (x *expander) known(r *template.Resource, names []string, refused map[strin
 			}
 			x.refuse(f.Pos, r.ID, f.Key, "%s of %s%s", f.Key, r.Type, why)
 		} else if !slices.Contains(names, f.Key) {
-			x.wrong(f.Pos, r.ID, f.Key, "property %s not defined for resource of type %s%s", f.Key, r.Type, template.Suggest(f.Key, names))
+			x.wrong(f.Pos, r.ID, f.Key, "property %s not defined for resource of type %s%s", f.Key, r.Type,
+				template.Suggest(f.Key, names))
 		}
 	}
 }

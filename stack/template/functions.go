@@ -47,11 +47,13 @@ func function(name string) func(s *Scope, arg, at *Value) *Value {
 
 func functionNames() []string {
 	return []string{"Ref", "Fn::GetAtt", "Fn::Sub", "Fn::Join", "Fn::Select", "Fn::Split", "Fn::FindInMap", "Fn::If",
-		"Fn::ImportValue", "Fn::Base64", "Fn::Cidr", "Fn::GetAZs", "Fn::Equals", "Fn::And", "Fn::Or", "Fn::Not", "Fn::Transform"}
+		"Fn::ImportValue", "Fn::Base64", "Fn::Cidr", "Fn::GetAZs", "Fn::Equals", "Fn::And", "Fn::Or", "Fn::Not",
+		"Fn::Transform"}
 }
 
 func (s *Scope) misplaced(_, at *Value) *Value {
-	return s.wrong(at.Pos, "%s makes a condition: it stands in the Conditions section, and Fn::If names it", at.Fields[0].Key)
+	return s.wrong(at.Pos, "%s makes a condition: it stands in the Conditions section, and Fn::If names it",
+		at.Fields[0].Key)
 }
 
 func (s *Scope) extension(_, at *Value) *Value {
@@ -63,7 +65,8 @@ func (s *Scope) transform(arg, at *Value) *Value {
 	if name == "AWS::Include" {
 		return s.wrong(at.Pos, "AWS::Include: the file was not found; want Parameters: {Location: path} of a file beside the template")
 	}
-	return s.unsupported(at.Pos, "the transform %q; it has AWS::Include%s", name, Suggest(name, []string{"AWS::Include"}))
+	return s.unsupported(at.Pos, "the transform %q; it has AWS::Include%s", name,
+		Suggest(name, []string{"AWS::Include"}))
 }
 
 // name evaluates the value of a pseudo parameter, a parameter or a resource.
@@ -343,7 +346,8 @@ func (s *Scope) findInMap(arg, at *Value) *Value {
 		return s.wrong(arg.Pos, "Fn::FindInMap wants [map, key, key]")
 	}
 	if len(arg.Items) == 4 {
-		return s.unsupported(arg.Items[3].Pos, "Fn::FindInMap with a default: it needs the transform AWS::LanguageExtensions")
+		return s.unsupported(arg.Items[3].Pos,
+			"Fn::FindInMap with a default: it needs the transform AWS::LanguageExtensions")
 	}
 	v := s.t.Mappings
 	for _, it := range arg.Items {

@@ -1,8 +1,8 @@
 package template
 
-// Include replaces every {"Fn::Transform": {"Name": "AWS::Include", …}} of a tree by the file that it names. open answers
-// with the file's text; the included values carry that file's positions. Where the call stands among other keys of a map,
-// the file's keys join them. Included files may not include.
+// Include replaces every {"Fn::Transform": {"Name": "AWS::Include", …}} of a tree by the file that it names. open
+// answers with the file's text; the included values carry that file's positions. Where the call stands among other keys
+// of a map, the file's keys join them. Included files may not include.
 func Include(root *Value, open func(location string) ([]byte, error)) (*Value, error) {
 	in := &includer{open: open}
 	out := in.value(root)

@@ -41,13 +41,15 @@ func (s *splitter) parameter(e Field) {
 	}
 	switch {
 	case strings.HasPrefix(p.Type, "AWS::SSM::"):
-		s.refuse(e.Value.KeyPos("Type"), "Parameters", p.Name, "parameters of the type %s; give the value itself", p.Type)
+		s.refuse(e.Value.KeyPos("Type"), "Parameters", p.Name, "parameters of the type %s; give the value itself",
+			p.Type)
 	case strings.HasPrefix(p.Type, "AWS::"), strings.HasPrefix(p.Type, "List<AWS::"):
 		s.refuse(e.Value.KeyPos("Type"), "Parameters", p.Name, "parameters of the type %s; use String", p.Type)
 	case p.Type == "":
 		s.format(e.Pos, "Parameters", "Every Parameters object must contain a Type member: %s has none", p.Name)
 	case !slices.Contains(parameterTypes, p.Type):
-		s.format(e.Value.KeyPos("Type"), "Parameters", "Unrecognized parameter type: %s%s", p.Type, Suggest(p.Type, parameterTypes))
+		s.format(e.Value.KeyPos("Type"), "Parameters", "Unrecognized parameter type: %s%s", p.Type,
+			Suggest(p.Type, parameterTypes))
 	case p.Default != nil:
 		if err := p.Check(*p.Default); err != nil {
 			s.format(e.Value.KeyPos("Default"), "Parameters", "%s", err)
@@ -97,7 +99,8 @@ func (s *splitter) parameterField(p *Parameter, f Field) {
 	case "ConstraintDescription":
 		p.Constraint = text
 	default:
-		s.format(f.Pos, "Parameters", "Invalid template parameter property '%s' of %s%s", f.Key, p.Name, Suggest(f.Key, parameterKeys))
+		s.format(f.Pos, "Parameters", "Invalid template parameter property '%s' of %s%s", f.Key, p.Name,
+			Suggest(f.Key, parameterKeys))
 	}
 }
 
@@ -201,7 +204,8 @@ func (t *Template) Fill(given map[string]string) (map[string]string, error) {
 		out[p.Name] = value
 	}
 	if len(missing) > 0 {
-		return nil, rouse.Errorf(rouse.Invalid, "Parameters: [%s] must have values", strings.Join(missing, ", ")).WithCode("ValidationError")
+		return nil, rouse.Errorf(rouse.Invalid, "Parameters: [%s] must have values",
+			strings.Join(missing, ", ")).WithCode("ValidationError")
 	}
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		if !slices.Contains(names, name) {

@@ -43,8 +43,8 @@ func (ps Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Err is nil when nothing is wrong, else an error of kind Unsupported when all is right on AWS, and Invalid otherwise. The
-// problems stand in the order of the file, each once, at most problemsMax of them.
+// Err is nil when nothing is wrong, else an error of kind Unsupported when all is right on AWS, and Invalid otherwise.
+// The problems stand in the order of the file, each once, at most problemsMax of them.
 func (ps Problems) Err() error {
 	if len(ps) == 0 {
 		return nil
@@ -91,7 +91,8 @@ func Suggest(name string, names []string) string {
 			best, score = n, 1
 			continue
 		}
-		if d := distance(strings.ToLower(name), strings.ToLower(n), score); d < score || (d == score && best == "") {
+		if d := distance(strings.ToLower(name), strings.ToLower(n), score); d < len(name) &&
+			(d < score || (d == score && best == "")) {
 			best, score = n, d
 		}
 	}

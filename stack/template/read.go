@@ -22,17 +22,18 @@ var tags = map[string]string{
 	"!Length": "Fn::Length", "!ToJsonString": "Fn::ToJsonString",
 }
 
-// Read parses text, YAML or JSON, into a tree. file names it in positions and problems. Errors are of kind Invalid and begin
-// as CloudFormation's: "Template format error: …".
+// Read parses text, YAML or JSON, into a tree. file names it in positions and problems. Errors are of kind Invalid and
+// begin as CloudFormation's: "Template format error: …".
 func Read(file string, text []byte) (*Value, error) {
 	return ReadNoting(file, text, func(Problem) {})
 }
 
-// ReadNoting is Read; note is told of what is accepted and most likely a mistake: a key that stands twice in a map, where the
-// last one counts.
+// ReadNoting is Read; note is told of what is accepted and most likely a mistake: a key that stands twice in a map,
+// where the last one counts.
 func ReadNoting(file string, text []byte, note func(Problem)) (*Value, error) {
 	if len(text) > BytesMax {
-		return nil, rejected(Pos{File: file}, fmt.Sprintf("the template has %d bytes, at most %d are allowed", len(text), BytesMax))
+		return nil, rejected(Pos{File: file}, fmt.Sprintf("the template has %d bytes, at most %d are allowed",
+			len(text), BytesMax))
 	}
 	if !utf8.Valid(text) {
 		return nil, rejected(Pos{File: file}, "the template is not UTF-8")
@@ -81,7 +82,8 @@ func readYAML(file string, text []byte, note func(Problem)) (*Value, error) {
 	v, err := r.node(doc.Content[0])
 	if err != nil {
 		return nil, rejected(Pos{File: file, Line: 1, Col: 1},
-			fmt.Sprintf("the template has more than %d values, aliases expanded, or nests deeper than %d", valuesMax, depthMax))
+			fmt.Sprintf("the template has more than %d values, aliases expanded, or nests deeper than %d", valuesMax,
+				depthMax))
 	}
 	return v, r.problems.Err()
 }

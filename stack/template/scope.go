@@ -81,7 +81,8 @@ func (s *Scope) Holds(in, name string, p Pos) bool {
 
 func (s *Scope) wrong(p Pos, format string, args ...any) *Value {
 	if len(s.problems) < 2*problemsMax {
-		s.problems = append(s.problems, Problem{Pos: p, Resource: s.in, Path: joinPath(s.path), Text: fmt.Sprintf(format, args...)})
+		s.problems = append(s.problems, Problem{Pos: p, Resource: s.in, Path: joinPath(s.path),
+			Text: fmt.Sprintf(format, args...)})
 	}
 	return unknown(p)
 }

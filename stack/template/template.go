@@ -119,7 +119,8 @@ func (s *splitter) limits(root *Value) {
 		}
 	}
 	if m := s.t.Mappings; m != nil && len(m.Fields) > MappingsMax {
-		s.format(m.Pos, "Mappings", "Number of mappings, %d, is greater than maximum allowed, %d", len(m.Fields), MappingsMax)
+		s.format(m.Pos, "Mappings", "Number of mappings, %d, is greater than maximum allowed, %d", len(m.Fields),
+			MappingsMax)
 	}
 }
 
@@ -292,7 +293,8 @@ func (s *splitter) resourceField(r *Resource, f Field) {
 	default:
 		if strings.HasPrefix(r.Type, "AWS::Serverless::") {
 			s.t.Warnings = append(s.t.Warnings, Problem{Pos: f.Pos, Resource: r.ID,
-				Text: fmt.Sprintf("there is no resource property '%s'; the SAM transform ignores it%s", f.Key, Suggest(f.Key, resourceKeys))})
+				Text: fmt.Sprintf("there is no resource property '%s'; the SAM transform ignores it%s", f.Key,
+					Suggest(f.Key, resourceKeys))})
 			return
 		}
 		s.format(f.Pos, r.ID, "Invalid template resource property '%s'%s", f.Key, Suggest(f.Key, resourceKeys))

@@ -16,8 +16,8 @@ import (
 
 var rewrite = flag.Bool("rewrite", false, "write what was got into testdata")
 
-// TestTables runs testdata/*.txt. A case is "=== name", a template, "---", and what evaluating it answers: the properties
-// of its resources as JSON, or its problems.
+// TestTables runs testdata/*.txt. A case is "=== name", a template, "---", and what evaluating it answers: the
+// properties of its resources as JSON, or its problems.
 func TestTables(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
@@ -46,8 +46,8 @@ func TestTables(t *testing.T) {
 	}
 }
 
-// evaluate evaluates a template in a fixed scope: resources refer to "ref-ID" and "att-ID-ATTR", except those called Later,
-// which are unknown, and exports are "export-NAME".
+// evaluate evaluates a template in a fixed scope: resources refer to "ref-ID" and "att-ID-ATTR", except those called
+// Later, which are unknown, and exports are "export-NAME".
 func evaluate(file string, text []byte) string {
 	root, err := template.Read(file, text)
 	if err == nil {
@@ -70,7 +70,8 @@ func evaluate(file string, text []byte) string {
 		return err.Error() + "\n"
 	}
 	s := template.NewScope(t, params)
-	s.Account, s.Region, s.StackName, s.StackID = "123456789012", "us-east-1", "shop", "arn:aws:cloudformation:us-east-1:123456789012:stack/shop/1"
+	s.Account, s.Region, s.StackName, s.StackID = "123456789012", "us-east-1", "shop",
+		"arn:aws:cloudformation:us-east-1:123456789012:stack/shop/1"
 	s.Notifications = []string{"arn:aws:sns:us-east-1:123456789012:n"}
 	s.Ref = func(id string) *template.Value {
 		if id == "Later" {
@@ -123,10 +124,13 @@ func TestLimits(t *testing.T) {
 		bomb += string(c) + ": &" + string(c) + " [" + strings.Repeat("*"+p+",", 9) + "*" + p + "]\n"
 	}
 	for name, c := range map[string]struct{ text, want string }{
-		"bytes":     {many(1, "Description: ", strings.Repeat("x", 1<<20)), "at most 1048576 are allowed"},
-		"resources": {"Resources:\n" + numbered(501, "  N: {Type: A}\n"), "Number of resources, 501, is greater than maximum allowed, 500"},
-		"params":    {"Parameters:\n" + numbered(201, "  N: {Type: String}\n") + "Resources: {A: {Type: B}}", "Number of parameters, 201"},
-		"outputs":   {"Resources: {A: {Type: B}}\nOutputs:\n" + numbered(201, "  N: {Value: x}\n"), "Number of outputs, 201"},
+		"bytes": {many(1, "Description: ", strings.Repeat("x", 1<<20)), "at most 1048576 are allowed"},
+		"resources": {"Resources:\n" + numbered(501, "  N: {Type: A}\n"),
+			"Number of resources, 501, is greater than maximum allowed, 500"},
+		"params": {"Parameters:\n" + numbered(201, "  N: {Type: String}\n") + "Resources: {A: {Type: B}}",
+			"Number of parameters, 201"},
+		"outputs": {"Resources: {A: {Type: B}}\nOutputs:\n" + numbered(201, "  N: {Value: x}\n"),
+			"Number of outputs, 201"},
 		"bomb":      {bomb, "aliases expanded"},
 		"deep":      {strings.Repeat("[", 5000) + strings.Repeat("]", 5000), "Template format error"},
 		"deep json": {`{"a":` + strings.Repeat("[", 5000) + strings.Repeat("]", 5000) + "}", "nests deeper"},
@@ -150,7 +154,8 @@ func TestParameterCheck(t *testing.T) {
 	const head = "Parameters:\n  P:\n    "
 	for _, c := range []struct{ decl, value, want string }{
 		{"Type: String\n    AllowedValues: [a, b]", "c", "Parameter 'P' must be one of AllowedValues"},
-		{"Type: String\n    MinLength: 3\n    ConstraintDescription: three or more", "ab", "Parameter 'P' must contain at least 3 characters: three or more"},
+		{"Type: String\n    MinLength: 3\n    ConstraintDescription: three or more", "ab",
+			"Parameter 'P' must contain at least 3 characters: three or more"},
 		{"Type: String\n    MaxLength: 3", "abcd", "Parameter 'P' must contain at most 3 characters"},
 		{"Type: String\n    AllowedPattern: '[a-z]+'", "A1", "Parameter 'P' must match pattern [a-z]+"},
 		{"Type: Number\n    MinValue: 3", "2", "Parameter 'P' must be a number not less than 3"},
@@ -176,20 +181,24 @@ func TestParameterCheck(t *testing.T) {
 }
 
 func TestNotes(t *testing.T) {
-	for _, text := range []string{"Resources:\n  A:\n    Type: X\n    Type: Y\n", "{\"Resources\":\n{\"A\":\n{\"Type\": \"X\",\n\"Type\": \"Y\"}}}"} {
+	for _, text := range []string{"Resources:\n  A:\n    Type: X\n    Type: Y\n",
+		"{\"Resources\":\n{\"A\":\n{\"Type\": \"X\",\n\"Type\": \"Y\"}}}"} {
 		tm, err := template.Parse("t.yaml", []byte(text))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(tm.Warnings) != 1 || !strings.HasSuffix(tm.Warnings[0].Error(), "key Type stands here and at line 3; this one counts") || tm.Resources[0].Type != "Y" {
-			t.Errorf("got warnings %v and type %s, want the second Type to count, and a word about it", tm.Warnings, tm.Resources[0].Type)
+		if len(tm.Warnings) != 1 || !strings.HasSuffix(tm.Warnings[0].Error(),
+			"key Type stands here and at line 3; this one counts") || tm.Resources[0].Type != "Y" {
+			t.Errorf("got warnings %v and type %s, want the second Type to count, and a word about it", tm.Warnings,
+				tm.Resources[0].Type)
 		}
 	}
 }
 
 func TestSuggest(t *testing.T) {
 	names := []string{"Runtime", "Handler", "MemorySize", "Role"}
-	for in, want := range map[string]string{"Runtme": "Runtime", "handler": "Handler", "MemroySize": "MemorySize", "Zebra": ""} {
+	for in, want := range map[string]string{"Runtme": "Runtime", "handler": "Handler", "MemroySize": "MemorySize",
+		"Zebra": ""} {
 		if want != "" {
 			want = "; did you mean " + want + "?"
 		}

@@ -13,9 +13,9 @@
 //   - Problems are collected. Reading and evaluating go on after a mistake where that makes sense, and answer with all of
 //     them, each as "file:line:column: resource: property: what is wrong; what would be right".
 //
-// A template is hostile input. Size, depth, the number of values (aliases expanded) and of evaluation steps are bounded by
-// the constants in limits.go. Values are immutable once read; everything here is safe for concurrent use as long as one
-// Scope stays with one goroutine.
+// A template is hostile input. Size, depth, the number of values (aliases expanded) and of evaluation steps are bounded
+// by the constants in limits.go. Values are immutable once read; everything here is safe for concurrent use as long as
+// one Scope stays with one goroutine.
 //
 // The package knows no resource types (stack/resource does), no SAM (stack/sam does) and does no I/O.
 package template
