@@ -7,10 +7,10 @@
 //	  ▲                   │ timed out, exited, garbage            └ thawed when lent
 //	  └── start ──────────┴────────────────────────────► gone
 //
-// A caller that finds nothing idle queues in its set and asks for one more start: at once, or, where the queue moves so
-// fast that a start would come too late to help, only after as long as a start takes (worthWaiting). Whatever comes first,
-// an instance given back or the one being started, takes the first in the queue; a start whose turn comes when nobody
-// waits any more is dropped. So a burst starts no more instances than it needs, a fast handler is not spread over more
+// A caller that finds nothing idle queues in its set. How many instances are started for a queue is decided by demand: one
+// for each caller at first, and none where the queue moves faster than a start would take. Whatever comes first, an
+// instance given back or one being started, takes the first in the queue; a start whose turn comes when the queue no longer
+// asks for it is dropped. So a burst starts no more instances than it needs, a fast handler is not spread over more
 // processes than there are cores to run them, and all finishes in order: starts pass a first-in first-out limiter of a few
 // per core, because too many at once make all of them late.
 //
@@ -77,14 +77,14 @@ type set struct {
 	count    int         // instances of this set, starting ones included
 	starting int
 	retired  bool
-	run      time.Duration // how long an attempt takes, lately; 0 before the first has ended
-	boot     time.Duration // how long a start takes, lately
+	run      time.Duration // how long an attempt takes at best, lately; 0 before the first has ended
+	boot     time.Duration // the same of a start
 }
 
 // ticket is a caller's place in the queue of its set.
 type ticket struct {
-	got    chan grant // buffer 1
-	served bool       // guarded by the pool's mu
+	got   chan grant // buffer 1
+	since time.Time
 }
 
 // grant answers a ticket: an instance, or why there is none.
@@ -132,15 +132,14 @@ func (p *Pool) lend(ctx context.Context, v *catalog.Version) (grant, error) {
 		p.mu.Unlock()
 		return grant{inst: inst}, nil
 	}
-	t := &ticket{got: make(chan grant, 1)}
+	t := &ticket{got: make(chan grant, 1), since: time.Now()}
 	s.waiting = append(s.waiting, t)
-	// The start outlives the caller: when the caller goes, the instance serves the next one.
+	// Starts outlive the caller: when the caller goes, the instance serves the next one.
 	background := context.WithoutCancel(ctx)
-	if d := worthWaiting(s.run, s.boot, s.count-s.starting, len(s.waiting)); d > 0 {
-		later := time.AfterFunc(d, func() { p.startLate(background, s, t) })
+	p.scale(background, s)
+	if s.starting == 0 {
+		later := time.AfterFunc(patience, func() { p.rescale(background, s) })
 		defer later.Stop()
-	} else {
-		p.startOne(background, s)
 	}
 	p.mu.Unlock()
 
@@ -155,25 +154,62 @@ func (p *Pool) lend(ctx context.Context, v *catalog.Version) (grant, error) {
 
 func stopping() error { return rouse.Errorf(rouse.Unavailable, "the node is stopping") }
 
-// patienceMax bounds how long a caller waits for a busy instance before one is started for it.
-const patienceMax = 50 * time.Millisecond
-
-// worthWaiting says how long the last of some waiting callers should wait before an instance is started for it: not at all
-// when nothing runs, when it is not known how long an attempt takes, or when the queue before it takes longer than a start.
-// Otherwise as long as a start takes, in case that the attempts under way are longer than usual.
-func worthWaiting(run, boot time.Duration, instances, waiting int) time.Duration {
-	if instances <= 0 || run <= 0 || run*time.Duration(waiting)/time.Duration(instances) >= boot {
-		return 0
-	}
-	return min(boot, patienceMax)
+// demand is what decides how many starts of one set are worth having.
+type demand struct {
+	run, boot time.Duration // how long an attempt takes at best, and a start; 0: not known yet
+	oldest    time.Duration // how long the first caller in the queue has waited
+	instances int           // that are up
+	waiting   int           // callers in the queue
 }
 
-// lately moves an average an eighth of the way to the newest value.
-func lately(average, newest time.Duration) time.Duration {
-	if average == 0 {
+// patience bounds how long a caller waits for a busy instance before one is started for it whatever the averages say.
+const patience = 50 * time.Millisecond
+
+// starts says how many instances should be on their way. Where nothing is up, or nobody knows yet how long an attempt
+// takes, one for each caller. Else none, as long as the queue moves faster than a start would take; beyond that, as many
+// as bring it there. Attempts are counted with the time they take at best, not on average: on a busy machine all of them
+// take longer, and more instances would make that worse.
+func (d demand) starts() int {
+	if d.instances <= 0 || d.run <= 0 || d.boot <= 0 {
+		return d.waiting
+	}
+	queue := d.run * time.Duration(d.waiting)
+	if d.oldest < patience && queue/time.Duration(d.instances) < d.boot {
+		return 0
+	}
+	wanted := int(queue/d.boot) + 1
+	return min(d.waiting, max(1, wanted-d.instances))
+}
+
+// demand is that of a set now. The caller holds mu.
+func (s *set) demand() demand {
+	d := demand{run: s.run, boot: s.boot, instances: s.count - s.starting, waiting: len(s.waiting)}
+	if d.waiting > 0 {
+		d.oldest = time.Since(s.waiting[0].since)
+	}
+	return d
+}
+
+// scale starts what the queue of a set asks for. The caller holds mu.
+func (p *Pool) scale(ctx context.Context, s *set) {
+	for n := s.demand().starts(); s.starting < n && !p.closed; {
+		p.startOne(ctx, s)
+	}
+}
+
+// rescale looks again at a queue in which somebody has waited for long.
+func (p *Pool) rescale(ctx context.Context, s *set) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.scale(ctx, s)
+}
+
+// lowest follows the smallest of the newest values: down at once, up slowly.
+func lowest(before, newest time.Duration) time.Duration {
+	if before == 0 || newest < before {
 		return max(newest, 1)
 	}
-	return max(average+(newest-average)/8, 1)
+	return before + (newest-before)/64
 }
 
 // startOne starts an instance in the background. The caller holds mu.
@@ -181,15 +217,6 @@ func (p *Pool) startOne(ctx context.Context, s *set) {
 	s.count++
 	s.starting++
 	p.wg.Go(func() { p.start(ctx, s) })
-}
-
-// startLate starts an instance for a caller that still waits.
-func (p *Pool) startLate(ctx context.Context, s *set, t *ticket) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !t.served && !p.closed {
-		p.startOne(ctx, s)
-	}
 }
 
 // set finds or makes the set of v and retires the sets of older revisions. The caller holds mu.
@@ -258,6 +285,7 @@ func (p *Pool) forget(inst *instance) {
 	delete(p.all, inst)
 	p.signal()
 	p.wg.Go(inst.close)
+	p.scale(context.Background(), inst.set) // those who waited for it
 }
 
 // signal wakes those who wait for memory. The caller holds mu.
@@ -271,7 +299,7 @@ func (p *Pool) giveBack(inst *instance, ran time.Duration, healthy bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := inst.set
-	s.run = lately(s.run, ran)
+	s.run = lowest(s.run, ran)
 	if !healthy || !inst.alive() || s.retired || p.closed {
 		p.forget(inst)
 		return
@@ -304,7 +332,6 @@ func (p *Pool) cancel(s *set, t *ticket) {
 	for i, w := range s.waiting {
 		if w == t {
 			s.waiting = append(s.waiting[:i], s.waiting[i+1:]...)
-			t.served = true
 			return
 		}
 	}
@@ -334,7 +361,7 @@ func (p *Pool) start(ctx context.Context, s *set) {
 	s.starting--
 	switch {
 	case g.inst != nil:
-		s.boot = lately(s.boot, g.start.total())
+		s.boot = lowest(s.boot, g.start.total())
 		g.inst.set = s
 		p.all[g.inst] = struct{}{}
 		p.offer(s, g)
@@ -346,14 +373,15 @@ func (p *Pool) start(ctx context.Context, s *set) {
 		if g.err != nil && len(s.waiting) > 0 {
 			p.answer(s, g)
 		}
+		p.scale(ctx, s)
 	}
 }
 
-// wanted reports whether anybody still waits for an instance of s.
+// wanted reports whether the queue of s still asks for as many starts as are on their way.
 func (p *Pool) wanted(s *set) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return len(s.waiting) > 0 && !p.closed
+	return !p.closed && s.starting <= s.demand().starts()
 }
 
 func (p *Pool) unreserve(charge int64) {
@@ -367,7 +395,6 @@ func (p *Pool) unreserve(charge int64) {
 func (p *Pool) answer(s *set, g grant) {
 	t := s.waiting[0]
 	s.waiting = s.waiting[1:]
-	t.served = true
 	t.got <- g
 }
 

@@ -5,32 +5,35 @@ import (
 	"time"
 )
 
-func TestWorthWaiting(t *testing.T) {
+func TestStarts(t *testing.T) {
 	const ms = time.Millisecond
 	for _, c := range []struct {
-		name               string
-		run, boot          time.Duration
-		instances, waiting int
-		want               time.Duration
+		name string
+		d    demand
+		want int
 	}{
-		{"nothing runs yet", ms, 20 * ms, 0, 1, 0},
-		{"nobody knows how long it takes", 0, 20 * ms, 1, 1, 0},
-		{"a slow handler", time.Second, 20 * ms, 1, 1, 0},
-		{"a fast handler, a short queue", ms / 10, 20 * ms, 2, 60, 20 * ms},
-		{"a fast handler, a long queue", ms / 10, 20 * ms, 2, 600, 0},
-		{"a slow start is not waited for as long", ms, time.Second, 1, 10, patienceMax},
+		{"nothing is up", demand{run: ms, boot: 20 * ms, waiting: 7}, 7},
+		{"nobody knows how long it takes", demand{boot: 20 * ms, instances: 1, waiting: 3}, 3},
+		{"nobody waits", demand{run: ms, boot: 20 * ms, instances: 1}, 0},
+		{"slow handlers, one each", demand{run: time.Second, boot: 20 * ms, instances: 1, waiting: 5}, 5},
+		{"a fast handler, a short queue", demand{run: ms / 10, boot: 20 * ms, instances: 1, waiting: 60}, 0},
+		{"a fast handler, a long queue", demand{run: ms, boot: 20 * ms, instances: 1, waiting: 100}, 5},
+		{"somebody has waited for long", demand{run: ms / 10, boot: 20 * ms, instances: 4, waiting: 2, oldest: patience}, 1},
 	} {
-		if got := worthWaiting(c.run, c.boot, c.instances, c.waiting); got != c.want {
-			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		if got := c.d.starts(); got != c.want {
+			t.Errorf("%s: %d, want %d", c.name, got, c.want)
 		}
 	}
 }
 
-func TestLately(t *testing.T) {
-	if got := lately(0, 0); got <= 0 {
+func TestLowest(t *testing.T) {
+	if got := lowest(0, 0); got <= 0 {
 		t.Errorf("the first value %v, want it known, so above zero", got)
 	}
-	if got := lately(8*time.Second, 0); got != 7*time.Second {
-		t.Errorf("got %v, want an eighth of the way", got)
+	if got := lowest(time.Second, time.Millisecond); got != time.Millisecond {
+		t.Errorf("down: %v, want at once", got)
+	}
+	if got := lowest(time.Millisecond, 65*time.Millisecond); got != 2*time.Millisecond {
+		t.Errorf("up: %v, want a 64th of the way", got)
 	}
 }
