@@ -187,6 +187,10 @@ func (x *exchange) checkHeaders() error {
 	return nil
 }
 
+// bodyAhead is how much is set aside for a body before any of it has come: more only as it comes, or else a head of a hundred
+// bytes that nothing follows would cost BodyMax for as long as its connection lasts.
+const bodyAhead = 32 << 10
+
 // readBody reads the whole body.
 func (x *exchange) readBody() error {
 	if x.r.Body == nil || x.r.ContentLength == 0 {
@@ -195,13 +199,14 @@ func (x *exchange) readBody() error {
 	if x.r.ContentLength > BodyMax {
 		return errBodyTooLarge
 	}
-	if n := int(x.r.ContentLength) + 1; n > cap(x.body) {
-		x.body = make([]byte, 0, n)
-	}
 	b := x.body[:0]
 	for {
 		if len(b) == cap(b) {
-			b = append(b, 0)[:len(b)]
+			room := max(2*cap(b), bodyAhead)
+			if whole := int(x.r.ContentLength) + 1; whole > cap(b) { // and one to see its end with
+				room = min(room, whole)
+			}
+			b = append(make([]byte, 0, room), b...)
 		}
 		n, err := x.r.Body.Read(b[len(b):cap(b)])
 		b = b[:len(b)+n]

@@ -293,6 +293,29 @@ func TestCompression(t *testing.T) {
 	}
 }
 
+// claimed is a body that says nothing of what its head promised; it notes how much room was made for it.
+type claimed struct{ room int }
+
+func (c *claimed) Read(p []byte) (int, error) {
+	c.room = max(c.room, len(p))
+	return 0, io.EOF
+}
+
+// TestNoRoomForPromises: strangers cannot have memory set aside by a head alone.
+func TestNoRoomForPromises(t *testing.T) {
+	fx := newFixture(t)
+	for _, host := range []string{fx.ids["http"] + ".execute-api.localhost/prod/pets", fx.ids["rest"] + ".execute-api.localhost/dev/any/x",
+		"plainurl.lambda-url.localhost/"} {
+		body := &claimed{}
+		r := httptest.NewRequest("POST", "http://"+host, body)
+		r.ContentLength = gateway.BodyMax
+		fx.gateway.ServeHTTP(httptest.NewRecorder(), r)
+		if body.room == 0 || body.room > 64<<10 {
+			t.Errorf("%s: room for %d bytes of a body that has not come, want at most 64 KiB", host, body.room)
+		}
+	}
+}
+
 // TestNoPrivateAddresses: without a transport of the operator's, an integration's URL does not lead into the host's network.
 func TestNoPrivateAddresses(t *testing.T) {
 	hit := false
