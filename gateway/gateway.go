@@ -300,13 +300,17 @@ func remoteIP(r *http.Request) string {
 // publicTransport reaches public addresses only: an integration's URL is its author's, the host's network is not.
 func publicTransport() http.RoundTripper {
 	d := net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
-	d.Control = func(_, address string, _ syscall.RawConn) error {
+	d.Control = func(_, address string, _ syscall.RawConn) error { // once more for each address that a name stands for
 		at, err := netip.ParseAddrPort(address)
 		if err != nil {
 			return err
 		}
-		if ip := at.Addr().Unmap(); !ip.IsGlobalUnicast() || ip.IsPrivate() || sharedRange.Contains(ip) {
-			return errors.New("gateway: HTTP proxy integrations reach public addresses only, not " + ip.String())
+		own, err := net.InterfaceAddrs()
+		if err != nil {
+			return err
+		}
+		if !public(at.Addr(), own) {
+			return errors.New("gateway: HTTP proxy integrations reach public addresses only, not " + at.Addr().String())
 		}
 		return nil
 	}
@@ -320,5 +324,32 @@ func publicTransport() http.RoundTripper {
 	}
 }
 
-// sharedRange is what carriers share (RFC 6598), where clouds keep services of their own.
-var sharedRange = netip.MustParsePrefix("100.64.0.0/10")
+// public reports whether a is an address of the internet and not one of this machine, whose own services a firewall may
+// keep from the internet but not from us.
+func public(a netip.Addr, own []net.Addr) bool {
+	a = a.Unmap().WithZone("")
+	if !a.IsGlobalUnicast() || a.IsPrivate() {
+		return false
+	}
+	for _, p := range special {
+		if p.Contains(a) {
+			return false
+		}
+	}
+	for _, o := range own {
+		if p, err := netip.ParsePrefix(o.String()); err == nil && p.Addr().Unmap() == a {
+			return false
+		}
+	}
+	return true
+}
+
+// special are ranges that look public and are not: this network, what carriers share (RFC 6598), where clouds keep
+// services of their own, protocols, tests of networks, what is reserved; and the IPv6 addresses that stand for IPv4 ones,
+// private ones too.
+var special = []netip.Prefix{
+	netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("192.0.0.0/24"),
+	netip.MustParsePrefix("198.18.0.0/15"), netip.MustParsePrefix("240.0.0.0/4"), netip.MustParsePrefix("64:ff9b::/96"),
+	netip.MustParsePrefix("64:ff9b:1::/48"), netip.MustParsePrefix("::/96"), netip.MustParsePrefix("2001::/32"),
+	netip.MustParsePrefix("2002::/16"), netip.MustParsePrefix("fec0::/10"),
+}

@@ -95,6 +95,20 @@ func (x *exchange) proxyRequest(ctx context.Context, in *api.Integration) (*http
 	return req, nil
 }
 
+var errLeaves = errors.New("the path leaves the endpoint's")
+
+// leaves reports whether a path has a step upwards, plain or encoded: endpoints decode before they resolve it.
+func leaves(path string) bool {
+	for _, p := range []string{path, unescapePath(path)} {
+		for step := range strings.FieldsFuncSeq(p, func(r rune) bool { return r == '/' || r == '\\' }) {
+			if step == ".." {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // target fills path variables into the integration's URL and adds the query. The $default route adds the whole path.
 func (x *exchange) target(in *api.Integration) (string, error) {
 	raw := in.URL
@@ -106,13 +120,16 @@ func (x *exchange) target(in *api.Integration) (string, error) {
 			}
 		}
 		v := x.values[i]
-		if strings.Contains("/"+v+"/", "/../") {
-			return "", errors.New("the path leaves the endpoint's")
+		if leaves(v) {
+			return "", errLeaves
 		}
 		raw = strings.ReplaceAll(raw, "{"+to+"}", v)
 		raw = strings.ReplaceAll(raw, "{"+to+"+}", v)
 	}
 	if x.route.Path == api.DefaultStage {
+		if leaves(x.path) {
+			return "", errLeaves
+		}
 		raw = strings.TrimSuffix(raw, "/") + x.path
 	}
 	u, err := url.Parse(raw)
