@@ -205,10 +205,13 @@ func TestParallel(t *testing.T) {
 	e := start(t, kvtest.Memory(t), c)
 	var text strings.Builder
 	text.WriteString("Resources:\n")
+	var all []string
 	for i := range 12 {
 		fmt.Fprintf(&text, "  G%d: {Type: AWS::Logs::LogGroup}\n", i)
+		all = append(all, fmt.Sprintf("G%d", i))
 	}
-	text.WriteString("  Last: {Type: AWS::Logs::LogGroup, DependsOn: [G0, G11], Properties: {LogGroupName: /last}}\n")
+	fmt.Fprintf(&text, "  Last: {Type: AWS::Logs::LogGroup, DependsOn: [%s], Properties: {LogGroupName: /last}}\n",
+		strings.Join(all, ", "))
 	var mu sync.Mutex
 	under, full := 0, make(chan struct{})
 	c.pause = func(operation string) {
