@@ -46,11 +46,39 @@ const tablePrefix = "rouse-"
 //
 //	chain forward: iif BRIDGE   established: accept
 //	                            from outside SUBNET, back out of BRIDGE, or to what is refused: drop
+//	                            from an address with connectionsMax connections: drop
 //	                            else accept
 //	               oif BRIDGE   established or related: accept, else drop
 //	chain input:   iif BRIDGE   drop
 //	chain out:     from SUBNET, not back out of BRIDGE: masquerade
 func (n *Network) makeTable() error {
+	err := n.setTable(true)
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EOPNOTSUPP) { // no connlimit in this kernel
+		n.log.Warn("nothing keeps one sandbox from using up the host's table of connections", "err", err)
+		err = n.setTable(false)
+	}
+	return err
+}
+
+// connectionsMax is how many connections the host tracks for one sandbox, answered or not: twice the files that it may
+// open, for those that are ending. The table is the whole host's (262,144 entries by default), an entry of a packet that
+// nobody answers stays for 30 s, and when the table is full nobody on the host can connect to anything.
+const connectionsMax = 2048
+
+// limitConnections drops the first packet of one connection too many. Those that are there go on.
+func (n *Network) limitConnections(c *nftables.Conn, t *nftables.Table) ([]expr.Any, error) {
+	seen := &nftables.Set{Table: t, Name: "connections", KeyType: nftables.TypeIPAddr, Dynamic: true, Size: 1 << (32 - subnetBits)}
+	if err := c.AddSet(seen, nil); err != nil {
+		return nil, fmt.Errorf("set nftables rules: %w", err)
+	}
+	return []expr.Any{
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: offSource, Len: 4},
+		&expr.Dynset{SrcRegKey: 1, SetName: seen.Name, SetID: seen.ID, Operation: uint32(unix.NFT_DYNSET_OP_ADD),
+			Exprs: []expr.Any{&expr.Connlimit{Count: connectionsMax, Flags: expr.NFT_CONNLIMIT_F_INV}}},
+	}, nil
+}
+
+func (n *Network) setTable(limited bool) error {
 	c, err := nftables.New()
 	if err != nil {
 		return fmt.Errorf("open nftables: %w", err)
@@ -74,6 +102,13 @@ func (n *Network) makeTable() error {
 		if p.Addr().Is4() {
 			rule(forward, from, within(offDestination, p, expr.CmpOpEq), verdict(expr.VerdictDrop))
 		}
+	}
+	if limited {
+		tooMany, err := n.limitConnections(c, t)
+		if err != nil {
+			return err
+		}
+		rule(forward, from, tooMany, verdict(expr.VerdictDrop))
 	}
 	rule(forward, from, verdict(expr.VerdictAccept))
 	rule(forward, to, tracked(expr.CtStateBitESTABLISHED|expr.CtStateBitRELATED), verdict(expr.VerdictAccept))

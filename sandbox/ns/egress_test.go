@@ -237,6 +237,49 @@ l.accept(); print("somebody came", flush=True)`)
 	}
 }
 
+// TestConnectionsAreLimited: one sandbox cannot use up the host's table of connections.
+func TestConnectionsAreLimited(t *testing.T) {
+	needRoot(t)
+	internet(t)
+	d := openEgress(t)
+	b := sandboxtest.Create(t, d, sandbox.Spec{Egress: true})
+	p := sandboxtest.Start(t, b, python(t), "-c", `
+import socket, time
+tcp = socket.create_connection(("11.22.33.44", 8080), timeout=5)
+print(tcp.getsockname()[0], flush=True)
+udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for port in range(10000, 14000):
+    try: udp.sendto(b"x", ("11.22.33.44", port))
+    except OSError: pass # that nobody listens there
+tcp.sendall(b"GET / HTTP/1.0\r\n\r\n"); print(tcp.recv(12).decode(), flush=True)
+try: socket.create_connection(("11.22.33.44", 8080), timeout=1); print("one more", flush=True)
+except OSError: print("no more", flush=True)
+time.sleep(60)`)
+	addr := net.ParseIP(p.Line())
+	if got := p.Line(); got != "HTTP/1.0 200" {
+		t.Errorf("a connection from before: got %q, want that it goes on", got)
+	}
+	if got := p.Line(); got != "no more" {
+		t.Errorf("a connection beyond the limit: got %q, want none", got)
+	}
+	flows, err := netlink.ConntrackTableList(netlink.ConntrackTable, netlink.FAMILY_V4)
+	must(t, err)
+	count := 0
+	for _, f := range flows {
+		if f.Forward.SrcIP.Equal(addr) {
+			count++
+		}
+	}
+	if count < 1000 || count > 2100 {
+		t.Errorf("connections of a sandbox that tried 4000: got %d, want some 2048", count)
+	}
+	other := sandboxtest.Create(t, d, sandbox.Spec{Egress: true})
+	q := sandboxtest.Start(t, other, python(t), "-c", probe, "5", internetHost+":8080")
+	if got := q.Line(); !strings.Contains(got, " reached ") {
+		t.Errorf("another sandbox: got %q, want the internet reached", got)
+	}
+}
+
 func hostAddresses(t *testing.T) (list []string) {
 	t.Helper()
 	all, err := net.InterfaceAddrs()
