@@ -397,6 +397,43 @@ func TestAnAcceptedEventSurvives(t *testing.T) {
 	})
 }
 
+// TestAStopIsNoFailure: an attempt that is ended because the node stops uses up no retry and is made again at once by the
+// next node, in both shapes in which it ends: its instance was killed, or none was to be had any more.
+func TestAStopIsNoFailure(t *testing.T) {
+	for name, ended := range map[string]func() (rouse.Result, error){
+		"killed": func() (rouse.Result, error) {
+			return rouse.Result{Version: "$LATEST", Error: rouse.Unhandled("Runtime.ExitError", "signal: killed")}, nil
+		},
+		"no instance": func() (rouse.Result, error) {
+			return rouse.Result{}, rouse.Errorf(rouse.Unavailable, "the node is stopping")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				stopping := make(chan struct{})
+				w := &world{functions: map[string]func(rouse.Invocation) (rouse.Result, error){
+					"f": func(rouse.Invocation) (rouse.Result, error) { <-stopping; return ended() }}}
+				cfg := w.config(kvtest.Memory(t))
+				cfg.Policy = func(rouse.ARN) dispatch.Policy { return dispatch.Policy{Retries: 0, MaxAge: time.Hour} }
+				stop := run(t, cfg, func(ctx context.Context, d *dispatch.Dispatcher) {
+					if err := d.Enqueue(ctx, event("f", "1")); err != nil {
+						t.Fatal(err)
+					}
+					synctest.Wait()
+				})
+				go func() { synctest.Wait(); close(stopping) }()
+				stop()
+				w.functions["f"] = ok
+				stop = run(t, cfg, func(context.Context, *dispatch.Dispatcher) { time.Sleep(2 * time.Second) })
+				stop()
+				if len(w.calls) != 2 || w.calls[1].inv.Attempt != 1 {
+					t.Errorf("got calls %v, want a second one within two seconds, counted as the first", w.calls)
+				}
+			})
+		})
+	}
+}
+
 // TestALongAttemptIsNotTakenTwice: the holder moves its entry on while the attempt runs.
 func TestALongAttemptIsNotTakenTwice(t *testing.T) {
 	w := &world{functions: map[string]func(rouse.Invocation) (rouse.Result, error){

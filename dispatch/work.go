@@ -32,8 +32,11 @@ func (d *Dispatcher) work(ctx context.Context, e entry) {
 	h := d.hold(ctx, e)
 	res, out, err := d.try(ctx, h)
 	e = h.release()
-	if ctx.Err() != nil && err != nil {
-		return // the node is stopping: the entry becomes due by itself
+	if ctx.Err() != nil && (err != nil || res.Error != nil) {
+		again := e // the node is stopping, and ends what runs: that is no failure of the function and uses up no retry
+		again.Attempts, again.Due = max(0, e.Attempts-1), d.cfg.Store.Now()
+		d.settle(context.WithoutCancel(ctx), e, &again)
+		return
 	}
 	next := d.next(ctx, e, res, out, err)
 	d.settle(context.WithoutCancel(ctx), e, next)
