@@ -1,6 +1,7 @@
 package stack_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -410,43 +411,40 @@ func TestBusyStack(t *testing.T) {
 	e.want(e.wait(id), stack.CreateComplete)
 }
 
-func TestLocal(t *testing.T) {
-	src := stack.Source{File: "template.yaml", Text: `
+// TestBundle: a template comes with the files that it names, and mistakes in them are said to be there.
+func TestBundle(t *testing.T) {
+	const text = `
 Transform: AWS::Serverless-2016-10-31
-Parameters: {Rt: {Type: String, Default: python3.13}}
-Globals: {Function: {Runtime: !Ref Rt, CodeUri: src/}}
 Resources:
-  A: {Type: AWS::Serverless::Function, Metadata: {BuildMethod: esbuild, BuildProperties: {Minify: true}}, Properties: {Handler: a.b, Architectures: [arm64]}}
-  B: {Type: AWS::Serverless::Function, Properties: {Handler: c, CodeUri: s3://b/k}}
-  C: {Type: AWS::Lambda::Function, Properties: {Code: ./c, Role: r, Handler: h, Runtime: nodejs22.x}}
-  D: {Type: AWS::Serverless::LayerVersion, Properties: {ContentUri: layer}}
   E: {Type: AWS::Serverless::Api, Properties: {StageName: s, DefinitionUri: api.yaml}}
-  F: {Type: AWS::Serverless::HttpApi, Properties: {DefinitionBody: {Fn::Transform: {Name: AWS::Include, Parameters: {Location: http.yaml}}}}}
-`}
-	arts, err := stack.Local(src, nil)
+  F:
+    Type: AWS::Serverless::HttpApi
+    Properties: {DefinitionBody: {Fn::Transform: {Name: AWS::Include, Parameters: {Location: http.yaml}}}}
+`
+	bundle, err := json.Marshal(stack.Source{File: "app.yaml", Text: text, Includes: map[string]string{
+		"http.yaml": "openapi: 3.0.1\ninfo: {title: x}\npaths: {}\n",
+		"api.yaml":  "swagger: 2\npaths:\n  /: !Ref Nobody\n"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	var got []string
-	for _, a := range arts {
-		got = append(got, fmt.Sprintf("%s=%s text:%v %s %s %s %s %s", a.Key, a.Path, a.Text, a.Runtime, a.Handler,
-			a.Architecture, a.BuildMethod, a.Build))
-	}
-	want := []string{"http.yaml=http.yaml text:true     ",
-		`A.CodeUri=src/ text:false python3.13 a.b arm64 esbuild {"Minify":true}`,
-		"C.Code=./c text:false nodejs22.x h   ",
-		"D.ContentUri=layer text:false     ", "api.yaml=api.yaml text:true     "}
-	if !slices.Equal(got, want) {
-		t.Errorf("got artifacts\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
-	}
-	src.Assets = map[string]string{"A.CodeUri": "s3://code/a", "C.Code": "s3://code/c", "D.ContentUri": "s3://code/d"}
-	src.Includes = map[string]string{"http.yaml": "openapi: 3.0.1\ninfo: {title: x}\npaths: {}\n",
-		"api.yaml": "openapi: 3.0.1\ninfo: {title: y}\npaths: {}\n"}
 	e := start(t, kvtest.Memory(t), newCloud())
 	req := request("")
-	req.Source = src
-	if p, err := e.Plan(t.Context(), account, req); err != nil || len(p.Changes) != 11 {
-		t.Errorf("got plan %v and error %v, want 11 resources", p, err)
+	req.Source = stack.ReadBundle(bundle)
+	want := "api.yaml:3:6: E: Body.paths./: Template format error: Unresolved resource dependencies [Nobody] in the Resources block of the template"
+	if _, err := e.Plan(t.Context(), account, req); err == nil || err.Error() != want {
+		t.Errorf("got error %v, want %s", err, want)
+	}
+	req.Source.Includes["api.yaml"] = "swagger: 2\ninfo: {title: y}\npaths: {}\n"
+	if p, err := e.Plan(t.Context(), account, req); err != nil || len(p.Changes) != 5 {
+		t.Errorf("got plan %v and error %v, want 5 resources", p, err)
+	}
+	delete(req.Source.Includes, "http.yaml")
+	want = "app.yaml:7:94: AWS::Include: the file http.yaml was not sent with the template"
+	if _, err := e.Plan(t.Context(), account, req); err == nil || err.Error() != want {
+		t.Errorf("got error %v, want %s", err, want)
+	}
+	if got := stack.ReadBundle([]byte(text)); got.Text != text || got.File != "" {
+		t.Errorf("got %+v for a plain template, want it as it is", got)
 	}
 }
 

@@ -41,8 +41,8 @@
 // # What it leaves to others
 //
 // It imports no room and acts only through rouse.Caller, as the origin that asked or as the stack's role, so that it
-// can do what that principal may do and nothing else. Building and uploading code is the command line's work (Local
-// says what there is to build); AWS's API for stacks is package aws/cloudformation.
+// can do what that principal may do and nothing else. Building and uploading code is the command line's work; AWS's API
+// for stacks is package aws/cloudformation.
 package stack
 
 import (
