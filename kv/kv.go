@@ -25,8 +25,9 @@
 //	           (PostgreSQL, one key, 64 clients: OCC 212/s; lock inside a SERIALIZABLE transaction 28/s; lock first 300-1,060/s.
 //	           The local queue may run its closures one after another over an overlay and commit them together; 24 k/s is its upper bound.)
 //
-//	pebble    locks = striped mutexes; validation against the writes committed since the snapshot; ApplyNoSyncWait inside
-//	          (one hot key: 42 k/s; with the fsync inside 2.2 k/s), SyncWait outside.
+//	pebble    locks = striped, fair; the first attempt takes none, but may not write what others have locked. Validation by
+//	          hashed versions under one commit lock; ApplyNoSyncWait inside (one hot key: 42 k/s; with the fsync inside
+//	          2.2 k/s), SyncWait outside.
 //	postgres  READ COMMITTED, advisory xact locks, check, writes, COMMIT: one pipeline, one round trip. Locks
 //	          are hashed to 4,096 stripes so that a large transaction cannot exhaust the lock table. Version = writer's
 //	          xid8, so absent -> present -> absent is seen. PostgreSQL >= 14 only: CockroachDB has neither advisory locks nor
@@ -70,14 +71,14 @@ type Store interface {
 	Update(ctx context.Context, fn func(Tx) error) error
 
 	// Claim takes up to limit of the first keys of r that no concurrent Claim holds, deletes them, and runs fn in the same
-	// transaction to say what becomes of them (usually: the same message under its new visible time). fn as in Update. Two
-	// Claims never get the same key. Roughly in order: no promise between concurrent claimers. No lock outlives the call.
+	// transaction to say what becomes of them (usually: the same message under its new visible time). fn as in Update; it does
+	// not run when there is nothing to claim. Two Claims never get the same key. Roughly in order: no promise between concurrent claimers. No lock outlives the call.
 	// Cost is in live keys, not dead ones: the driver remembers below which key r is empty (Pebble: 20,000 tombstones at the
 	// left edge turn 46 k scans/s into 154) and a commit that inserts below lowers it.
 	Claim(ctx context.Context, r Range, limit int, fn func(Tx, []Pair) error) ([]Pair, error)
 
-	// Read yields records of log after position from, oldest first, at most limit, and never one that a later Read could
-	// precede: tailing by the last position misses nothing and repeats nothing. Empty: nothing yet.
+	// Read yields records of log after position from, oldest first, at most limit and about RangeMax bytes, and never one that
+	// a later Read could precede: tailing by the last position misses nothing and repeats nothing. Empty: nothing yet.
 	Read(ctx context.Context, log []byte, from Pos, limit int) ([]Record, error)
 
 	// Trim deletes records of log up to and including to. The oldest kept position is remembered for 'trimmed' answers.
@@ -91,7 +92,9 @@ type Store interface {
 	// goes back, across restarts either. Due times, visibility and leases of every node are compared with this and no other.
 	Now() time.Time
 
-	// Snapshot writes a consistent copy for backup and for `rouse store copy`, without TxTimeMax.
+	// Snapshot writes a consistent copy for backup and for `rouse store copy`, without TxTimeMax. The first byte of a yielded
+	// key says what follows: 'k' a key of the store; 'l' a record: length of the log's name (uvarint), name, position;
+	// 't' the name of a log, whose value begins with the position up to which it was trimmed.
 	Snapshot(ctx context.Context, yield func(Pair) error) error
 
 	// Close waits for running calls.
@@ -103,7 +106,8 @@ type View interface {
 	Get(key []byte) (value []byte, ok bool, err error)
 	// GetAll answers in the order of keys, nil where absent; one round trip (PostgreSQL: 250 k keys/s by 64, 24 k one by one).
 	GetAll(keys [][]byte) (values [][]byte, err error)
-	// Scan yields at most limit pairs in key order, read ahead by pages of RangeMax. Stop by break; the error is the last.
+	// Scan yields at most limit pairs in key order, read ahead by pages of RangeMax; limit < 1: all of r. Stop by break; the
+	// error is the last.
 	Scan(r Range, limit int) iter.Seq2[Pair, error]
 }
 
@@ -131,7 +135,7 @@ type Tx interface {
 	Now() time.Time
 }
 
-// Range is [From, To) in byte order. Reverse starts below To.
+// Range is [From, To) in byte order; a nil To is the end of all keys. Reverse starts below To.
 type Range struct {
 	From, To []byte
 	Reverse  bool

@@ -9,20 +9,19 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// disk is the file system that Pebble is given. Once armed, the first failed change is reported to fail and hidden from
-// Pebble; from then on it drops all changes and says that they went well. See the package comment for the reason.
+// disk is the file system that Pebble is given. The first failed change is reported to fail and hidden from Pebble; from
+// then on it drops all changes and says that they went well. See the package comment for the reason.
 //
 // Removals may fail: they leave garbage, which the next start sweeps. Reads pass through with their errors.
 type disk struct {
 	vfs.FS
-	fail  func(error)
-	armed atomic.Bool // false while Open runs: then errors go where they belong, to the caller of Open
-	dead  atomic.Bool
+	fail func(error)
+	dead atomic.Bool
 }
 
-// broke reports whether the change that ended with err is to be hidden.
+// broke takes note of how a change ended, and reports whether it failed.
 func (d *disk) broke(err error) bool {
-	if err == nil || !d.armed.Load() {
+	if err == nil {
 		return false
 	}
 	d.fail(err)
@@ -35,9 +34,7 @@ func (d *disk) change(op func() error) error {
 	if d.dead.Load() {
 		return nil
 	}
-	if err := op(); !d.broke(err) {
-		return err
-	}
+	d.broke(op())
 	return nil
 }
 
@@ -49,9 +46,6 @@ func (d *disk) file(name string, op func() (vfs.File, error)) (vfs.File, error) 
 	f, err := op()
 	if d.broke(err) {
 		return sink{name: d.FS.PathBase(name)}, nil
-	}
-	if err != nil {
-		return nil, err
 	}
 	return diskFile{File: f, disk: d}, nil
 }
@@ -131,10 +125,10 @@ func (f diskFile) Preallocate(offset, length int64) error {
 
 func (f diskFile) Close() error {
 	err := f.File.Close()
-	if f.disk.dead.Load() || f.disk.broke(err) {
-		return nil
+	if !f.disk.dead.Load() {
+		f.disk.broke(err)
 	}
-	return err
+	return nil
 }
 
 // sink stands in for a file that a dead disk could not open. Nothing was written, so there is nothing to read.

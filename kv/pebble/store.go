@@ -135,17 +135,36 @@ func Open(cfg Config) (*Store, error) {
 	s.wakes.init()
 	s.gate.init()
 	s.claims.init()
-	if s.db, err = pebble.Open(cfg.Dir, s.options(cfg)); err != nil {
+	if err := s.start(cfg); err != nil {
 		return nil, errors.Join(fmt.Errorf("kv: open store in %s: %w", cfg.Dir, err), folder.unlock())
 	}
-	if err := s.recover(cfg); err != nil {
-		return nil, errors.Join(fmt.Errorf("kv: open store in %s: %w", cfg.Dir, err), s.db.Close(), folder.unlock())
-	}
-	if err := folder.writePID(os.Getpid()); err != nil {
-		return nil, errors.Join(err, s.db.Close(), folder.unlock())
-	}
-	s.disk.armed.Store(true)
 	return s, nil
+}
+
+// start opens the files.
+func (s *Store) start(cfg Config) (err error) {
+	if s.db, err = openFiles(cfg.Dir, s.options(cfg)); err == nil {
+		if err = s.recover(cfg); err == nil {
+			err = s.folder.writePID(os.Getpid())
+		}
+	}
+	if s.broken() != nil { // what Pebble made of a failed disk is of no interest
+		err = s.failure
+	}
+	if err != nil && s.db != nil {
+		err = errors.Join(err, s.db.Close())
+	}
+	return err
+}
+
+// openFiles is pebble.Open, which panics where it finds no way on.
+func openFiles(dir string, o *pebble.Options) (db *pebble.DB, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			db, err = nil, fmt.Errorf("pebble: %v", r)
+		}
+	}()
+	return pebble.Open(dir, o)
 }
 
 func (s *Store) options(cfg Config) *pebble.Options {
@@ -218,7 +237,6 @@ func (s *Store) fail(err error) {
 		s.failure = fmt.Errorf("kv: store failed: %w", err)
 		close(s.dead)
 		s.failed <- s.failure
-		s.log.Error("store failed", "dir", s.folder.dir, "err", err)
 	})
 }
 
