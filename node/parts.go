@@ -234,7 +234,11 @@ func (p *parts) prepare(cfg Config) func(context.Context, *catalog.Version) erro
 			return err
 		}
 		defer release()
-		return p.runtimes.CheckCode(dir, choice)
+		if err := p.runtimes.CheckCode(dir, choice); err != nil {
+			return err
+		}
+		p.pool.Warm(v)
+		return nil
 	}
 }
 

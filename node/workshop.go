@@ -45,7 +45,7 @@ func (n *Node) workshop(ctx context.Context, p *parts, env func(string) (string,
 	p.endpoint = &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { p.inside(w, r) }),
 		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 5 * time.Minute, MaxHeaderBytes: 64 << 10}
 	p.onClose(p.endpoint.Close)
-	p.pool = pool.New(pool.Config{Maker: n.maker(p, report.Egress() && n.cfg.Egress), Current: p.current, MemoryBytes: int64(n.cfg.MemoryMB) << 20,
+	p.pool = pool.New(pool.Config{Maker: n.maker(p, report), Current: p.current, MemoryBytes: int64(n.cfg.MemoryMB) << 20,
 		KeepAlive: n.cfg.KeepAlive, Logger: n.log})
 	p.closers = append(p.closers, p.closePool)
 	p.dispatch, err = dispatch.Open(ctx, dispatch.Config{Store: p.store, Region: n.cfg.Region, Runner: p.pool, Resolve: p.catalog.Resolve,
@@ -133,11 +133,12 @@ func (n *Node) openDriver(ctx context.Context) (sandbox.Driver, error) {
 }
 
 // maker is what the pool makes instances of.
-func (n *Node) maker(p *parts, egress bool) *pool.Maker {
+func (n *Node) maker(p *parts, report sandbox.Report) *pool.Maker {
 	return &pool.Maker{
-		Driver: p.driver, Region: n.cfg.Region, Egress: egress, Logger: n.log,
-		Runtime: func(v *catalog.Version) (pool.Runtime, error) { return p.runtimeOf(v, n.folder(runtimeFolder)) },
-		Code:    p.code,
+		Driver: p.driver, Region: n.cfg.Region, Egress: report.Egress() && n.cfg.Egress, Logger: n.log,
+		LateMounts: report.Driver != driver.Process,
+		Runtime:    func(v *catalog.Version) (pool.Runtime, error) { return p.runtimeOf(v, n.folder(runtimeFolder)) },
+		Code:       p.code,
 		Credentials: func(ctx context.Context, v *catalog.Version) (guest.Credentials, error) {
 			c, err := p.identity.Session(ctx, v.Account, v.Role, v.Name, pool.CredentialsTTL)
 			return guest.Credentials{AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey, SessionToken: c.SessionToken,

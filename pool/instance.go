@@ -123,9 +123,8 @@ func (in *instance) measure() {
 // outOfMemory reports whether its memory limit ended the instance.
 func (in *instance) outOfMemory() bool { return in.oom || in.box.Exit().OOM }
 
-// exited says how its process ended, in Lambda's words.
-func (in *instance) exited() string {
-	x := in.box.Exit()
+// exited says how a process ended, in Lambda's words.
+func exited(x sandbox.Exit) string {
 	switch {
 	case x.OOM || x.Signal == 9:
 		return "signal: killed"

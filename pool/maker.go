@@ -46,18 +46,19 @@ type Maker struct {
 	Driver      sandbox.Driver
 	Region      string
 	Egress      bool // instances reach the public internet
+	LateMounts  bool // the driver can show code to processes that already run: runtimes are booted ahead
 	Runtime     func(v *catalog.Version) (Runtime, error)
 	Code        func(ctx context.Context, v *catalog.Version) (Code, error)
 	Credentials func(ctx context.Context, v *catalog.Version) (guest.Credentials, error)
 	Lines       func(v *catalog.Version, stream string) LineWriter
 	Endpoint    func(ln net.Listener) // serves the platform to one instance until ln is closed
-	Spares      int                   // empty sandboxes kept ready per image, default 2; negative: none
+	Spares      int                   // sandboxes kept ready per image, empty and with a runtime up, default 2; negative: none
 	Logger      *slog.Logger
 
-	mu     sync.Mutex
-	spare  map[string][]sandbox.Sandbox // guarded by mu; by image
-	filler sync.WaitGroup
-	ended  bool // guarded by mu
+	mu      sync.Mutex
+	shelves []*shelf // guarded by mu; the one used last at the end
+	filler  sync.WaitGroup
+	ended   bool // guarded by mu
 }
 
 // Code is where a version's files are on this machine. Release must be called once, when no instance shows them any more.
@@ -122,14 +123,10 @@ func (m *Maker) tryMake(ctx context.Context, v *catalog.Version, timeout time.Du
 	stream := streamName(v.Number)
 	in.lines = &lines{out: m.Lines(v, stream)}
 	st.lines = in.lines
+	defer m.refill(v, rt)
 	if err = m.furnish(ctx, in, v, rt, code, &st); err != nil {
 		return in, st, err
 	}
-	t := time.Now()
-	if in.guest, err = m.boot(ctx, in, v, rt); err != nil {
-		return in, st, err
-	}
-	st.runtime = time.Since(t)
 
 	fn, err := m.function(ctx, in, v, code, stream)
 	if err != nil {
@@ -137,7 +134,7 @@ func (m *Maker) tryMake(ctx context.Context, v *catalog.Version, timeout time.Du
 	}
 	initCtx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	t = time.Now()
+	t := time.Now()
 	err = in.guest.Load(initCtx, fn)
 	st.init = time.Since(t)
 	if err != nil && initCtx.Err() != nil {
@@ -159,15 +156,35 @@ func limitsOf(memoryMB, tmpMB int) sandbox.Limits {
 	return l
 }
 
-// furnish takes a sandbox, shows it the code and gives it its size.
+// furnish takes a sandbox, shows it the code, gives it its size, and brings the runtime up unless it is.
 func (m *Maker) furnish(ctx context.Context, in *instance, v *catalog.Version, rt Runtime, code Code, st *startup) error {
 	t := time.Now()
-	var err error
-	if in.box, err = m.take(ctx, rt.Image); err != nil {
+	s, err := m.ready(ctx, v, rt)
+	if err != nil {
 		return fmt.Errorf("make sandbox: %w", err)
 	}
+	in.box, in.guest = s.box, s.guest
+	s.lines.to.Store(in.lines)
 	st.sandbox = time.Since(t)
 	t = time.Now()
+	if err := m.show(in, v, code); err != nil {
+		return err
+	}
+	st.mount = time.Since(t)
+	if s.guest != nil {
+		return nil
+	}
+	t = time.Now()
+	if err := m.boot(ctx, s, v.MemoryMB, guest.BootSettings(v.Environment), rt); err != nil {
+		return err
+	}
+	in.guest = s.guest
+	st.runtime = time.Since(t)
+	return nil
+}
+
+// show puts code, limits and the platform's endpoint into an instance's sandbox.
+func (m *Maker) show(in *instance, v *catalog.Version, code Code) error {
 	if err := in.box.Mount(code.Task, sandbox.MountTask); err != nil {
 		return fmt.Errorf("mount code: %w", err)
 	}
@@ -185,15 +202,7 @@ func (m *Maker) furnish(ctx context.Context, in *instance, v *catalog.Version, r
 	}
 	in.endpoint, in.address = ln, addr
 	go m.Endpoint(ln) // ends when close closes ln
-	st.mount = time.Since(t)
 	return nil
-}
-
-func (m *Maker) boot(ctx context.Context, in *instance, v *catalog.Version, rt Runtime) (*guest.Guest, error) {
-	ctx, cancel := context.WithTimeout(ctx, bootTimeout)
-	defer cancel()
-	return guest.Boot(ctx, in.box, guest.Config{Kind: rt.Kind, Interpreter: rt.Interpreter, MemoryMB: v.MemoryMB,
-		Environment: guest.BootSettings(v.Environment), Log: in.lines.guest, Exited: in.exited})
 }
 
 // function is what the guest has to become.

@@ -18,6 +18,9 @@
 // pages are cold. What does not fit evicts the instance idle for longest, of any function; when none is idle the start
 // waits, and after a while the caller gets Throttled.
 //
+// Behind the sets lie spares (spare.go): empty sandboxes (level L1), and sandboxes in which the runtime of a memory class is
+// up already (level L2). A start takes the best there is, and others are made in its place once it is over.
+//
 // A set belongs to one revision of one version. When the function changes, idle instances of older revisions go at once
 // and busy ones when they are done. Nothing here is durable: a node that dies takes its instances along.
 //
@@ -493,6 +496,15 @@ func (p *Pool) drain(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
+	}
+}
+
+// Warm makes what a first start of v needs ahead of it, in the background.
+func (p *Pool) Warm(v *catalog.Version) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.closed {
+		p.wg.Go(func() { p.cfg.Maker.warm(v) })
 	}
 }
 

@@ -23,7 +23,46 @@ import (
 	"github.com/rouse-dev/rouse/sandbox/driver"
 )
 
-// bed is what a pool under test is made on: real processes, without namespaces, so that no root is needed.
+// place is where a pool under test makes its instances.
+type place struct {
+	driver string
+	spares int
+}
+
+var cases = map[string]func(*testing.T, place){
+	"AWarmInstanceTakesTheNext":       aWarmInstanceTakesTheNext,
+	"ATimeoutEndsTheInstance":         aTimeoutEndsTheInstance,
+	"AnExitIsReplaced":                anExitIsReplaced,
+	"InitFailures":                    initFailures,
+	"CallersShareWhatComesFirst":      callersShareWhatComesFirst,
+	"ANewRevisionRetiresTheOld":       aNewRevisionRetiresTheOld,
+	"IdleInstancesGo":                 idleInstancesGo,
+	"MemoryIsABudget":                 memoryIsABudget,
+	"ACallerWhoGoesLeavesTheInstance": aCallerWhoGoesLeavesTheInstance,
+	"ClosedPoolsRefuse":               closedPoolsRefuse,
+}
+
+// TestPool runs every case on plain processes and, as root or where rootless sandboxes work, in namespaces with runtimes
+// booted ahead.
+func TestPool(t *testing.T) {
+	for name, in := range map[string]place{"process": {driver.Process, -1}, "ns": {driver.NS, 1}} {
+		t.Run(name, func(t *testing.T) {
+			if d, err := driver.Open(t.Context(), driver.Config{Name: in.driver, Dir: t.TempDir()}); err != nil {
+				if os.Getenv("CI") == "true" {
+					t.Fatalf("CI must have the driver: %v", err)
+				}
+				t.Skipf("the driver is not to be had: %v", err)
+			} else if err := d.Close(); err != nil {
+				t.Fatal(err)
+			}
+			for name, c := range cases {
+				t.Run(name, func(t *testing.T) { c(t, in) })
+			}
+		})
+	}
+}
+
+// bed is what a pool under test is made on: real processes.
 type bed struct {
 	pool  *pool.Pool
 	rt    pool.Runtime
@@ -41,7 +80,7 @@ func (w lineWriter) Write(_ time.Time, line []byte) {
 }
 
 // newBed makes a pool that runs Python.
-func newBed(t *testing.T, change func(*pool.Config)) *bed {
+func newBed(t *testing.T, in place, change func(*pool.Config)) *bed {
 	t.Helper()
 	b := &bed{dir: t.TempDir()}
 	boot := filepath.Join(b.dir, "runtime")
@@ -57,11 +96,11 @@ func newBed(t *testing.T, change func(*pool.Config)) *bed {
 		t.Skipf("needs Python 3: %v", err)
 	}
 	b.rt = pool.Runtime{Kind: guest.Python, Interpreter: choice.Given.Interpreter, Image: []sandbox.Bind{{Source: boot, Target: sandbox.MountRuntime}}}
-	d, err := driver.Open(t.Context(), driver.Config{Name: driver.Process, Dir: t.TempDir(), Readable: []string{b.dir}})
+	d, err := driver.Open(t.Context(), driver.Config{Name: in.driver, Dir: t.TempDir(), Readable: []string{b.dir}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := pool.Config{Maker: b.maker(d)}
+	cfg := pool.Config{Maker: b.maker(in, d)}
 	if change != nil {
 		change(&cfg)
 	}
@@ -86,9 +125,9 @@ func newBed(t *testing.T, change func(*pool.Config)) *bed {
 	return b
 }
 
-func (b *bed) maker(d sandbox.Driver) *pool.Maker {
+func (b *bed) maker(in place, d sandbox.Driver) *pool.Maker {
 	return &pool.Maker{
-		Driver: d, Region: "us-east-1", Spares: -1, Logger: slog.New(slog.DiscardHandler),
+		Driver: d, Region: "us-east-1", Spares: in.spares, LateMounts: in.driver == driver.NS, Logger: slog.New(slog.DiscardHandler),
 		Runtime: func(*catalog.Version) (pool.Runtime, error) { return b.rt, nil },
 		Code: func(_ context.Context, v *catalog.Version) (pool.Code, error) {
 			return pool.Code{Task: filepath.Join(b.dir, v.Name), Release: func() {}}, nil
@@ -137,8 +176,8 @@ def handler(event, context):
     return {"event": event, "n": n, "pid": os.getpid(), "trace": os.environ.get("_X_AMZN_TRACE_ID")}
 `
 
-func TestAWarmInstanceTakesTheNext(t *testing.T) {
-	b := newBed(t, nil)
+func aWarmInstanceTakesTheNext(t *testing.T, in place) {
+	b := newBed(t, in, nil)
 	v := b.function(t, "f", "1", echo)
 	first, res := b.attempt(t, v, `{"a":1}`)
 	if res.Error != nil || res.Timing.Start != rouse.StartCold || res.Timing.Init == 0 || res.Timing.Runtime == 0 {
@@ -163,8 +202,8 @@ func TestAWarmInstanceTakesTheNext(t *testing.T) {
 	}
 }
 
-func TestATimeoutEndsTheInstance(t *testing.T) {
-	b := newBed(t, nil)
+func aTimeoutEndsTheInstance(t *testing.T, in place) {
+	b := newBed(t, in, nil)
 	v := b.function(t, "f", "1", "import time\ndef handler(e, c):\n    time.sleep(60 if e else 0)\n    return 1\n")
 	v.TimeoutSeconds = 1
 	_, res := b.attempt(t, v, `true`)
@@ -179,8 +218,8 @@ func TestATimeoutEndsTheInstance(t *testing.T) {
 	}
 }
 
-func TestAnExitIsReplaced(t *testing.T) {
-	b := newBed(t, nil)
+func anExitIsReplaced(t *testing.T, in place) {
+	b := newBed(t, in, nil)
 	v := b.function(t, "f", "1", "import os\ndef handler(e, c):\n    if e: os._exit(7)\n    return 1\n")
 	_, res := b.attempt(t, v, `true`)
 	if res.Error == nil || res.Error.Type != "Runtime.ExitError" || !strings.Contains(res.Error.Message, "Runtime exited with error: exit status 7") {
@@ -191,8 +230,8 @@ func TestAnExitIsReplaced(t *testing.T) {
 	}
 }
 
-func TestInitFailures(t *testing.T) {
-	b := newBed(t, nil)
+func initFailures(t *testing.T, in place) {
+	b := newBed(t, in, nil)
 	v := b.function(t, "f", "1", "import nothing_like_it\n")
 	_, res := b.attempt(t, v, `{}`)
 	if res.Error == nil || res.Error.Type != "Runtime.ImportModuleError" || !strings.Contains(res.Error.Message, "nothing_like_it") {
@@ -206,8 +245,8 @@ func TestInitFailures(t *testing.T) {
 	}
 }
 
-func TestCallersShareWhatComesFirst(t *testing.T) {
-	b := newBed(t, nil)
+func callersShareWhatComesFirst(t *testing.T, in place) {
+	b := newBed(t, in, nil)
 	v := b.function(t, "f", "1", echo)
 	b.attempt(t, v, `{}`)
 	var wg sync.WaitGroup
@@ -242,8 +281,8 @@ func TestCallersShareWhatComesFirst(t *testing.T) {
 	}
 }
 
-func TestANewRevisionRetiresTheOld(t *testing.T) {
-	b := newBed(t, nil)
+func aNewRevisionRetiresTheOld(t *testing.T, in place) {
+	b := newBed(t, in, nil)
 	b.attempt(t, b.function(t, "f", "1", "def handler(e, c): return 'old'\n"), `{}`)
 	if out, _ := b.attempt(t, b.function(t, "f", "2", "def handler(e, c): return 'new'\n"), `{}`); out != `"new"` {
 		t.Errorf("got %s, want \"new\"", out)
@@ -253,8 +292,8 @@ func TestANewRevisionRetiresTheOld(t *testing.T) {
 	}
 }
 
-func TestIdleInstancesGo(t *testing.T) {
-	b := newBed(t, func(c *pool.Config) { c.KeepAlive = 200 * time.Millisecond })
+func idleInstancesGo(t *testing.T, in place) {
+	b := newBed(t, in, func(c *pool.Config) { c.KeepAlive = 200 * time.Millisecond })
 	b.attempt(t, b.function(t, "f", "1", echo), `{}`)
 	tick, deadline := time.NewTicker(20*time.Millisecond), time.After(10*time.Second)
 	defer tick.Stop()
@@ -267,8 +306,8 @@ func TestIdleInstancesGo(t *testing.T) {
 	}
 }
 
-func TestMemoryIsABudget(t *testing.T) {
-	b := newBed(t, func(c *pool.Config) { c.MemoryBytes, c.WaitMax = 150<<20, 200*time.Millisecond })
+func memoryIsABudget(t *testing.T, in place) {
+	b := newBed(t, in, func(c *pool.Config) { c.MemoryBytes, c.WaitMax = 150<<20, 200*time.Millisecond })
 	one := b.function(t, "one", "1", echo)
 	two := b.function(t, "two", "1", "import time\ndef handler(e, c):\n    time.sleep(e)\n    return 1\n")
 	b.attempt(t, one, `{}`)
@@ -298,8 +337,8 @@ func (b *bed) waitBusy(t *testing.T) {
 	}
 }
 
-func TestACallerWhoGoesLeavesTheInstance(t *testing.T) {
-	b := newBed(t, nil)
+func aCallerWhoGoesLeavesTheInstance(t *testing.T, in place) {
+	b := newBed(t, in, nil)
 	v := b.function(t, "f", "1", "import time\ntime.sleep(0.3)\ndef handler(e, c): return 1\n")
 	ctx, cancel := context.WithCancel(t.Context())
 	gone := make(chan error, 1)
@@ -319,8 +358,8 @@ func TestACallerWhoGoesLeavesTheInstance(t *testing.T) {
 	}
 }
 
-func TestClosedPoolsRefuse(t *testing.T) {
-	b := newBed(t, nil)
+func closedPoolsRefuse(t *testing.T, in place) {
+	b := newBed(t, in, nil)
 	v := b.function(t, "f", "1", echo)
 	b.attempt(t, v, `{}`)
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
