@@ -103,6 +103,20 @@ func TestQuickCreate(t *testing.T) {
 	}
 }
 
+// TestRouteSelection: it is shown as AWS shows it, whichever form asked for it.
+func TestRouteSelection(t *testing.T) {
+	a, ctx := open(t, kvtest.Memory(t)), t.Context()
+	const want = "$request.method $request.path"
+	for _, asked := range []*string{nil, ptr(want), ptr("${request.method} ${request.path}")} {
+		got := must(a.HTTP.CreateAPI(ctx, account, api.HTTPAPIInput{Name: ptr("n"), RouteSelectionExpression: asked}, nil))(t)
+		if got.RouteSelectionExpression != want {
+			t.Errorf("got %q, want %q", got.RouteSelectionExpression, want)
+		}
+	}
+	_, err := a.HTTP.CreateAPI(ctx, account, api.HTTPAPIInput{Name: ptr("n"), RouteSelectionExpression: ptr("$request.body.action")}, nil)
+	wants(t, "another selection", err, rouse.Invalid, "it must be "+want)
+}
+
 func TestDeploymentIsACopy(t *testing.T) {
 	a, ctx := open(t, kvtest.Memory(t)), t.Context()
 	id := must(a.HTTP.CreateAPI(ctx, account, api.HTTPAPIInput{Name: ptr("n")}, nil))(t).APIID

@@ -76,7 +76,11 @@ func (d *httpDocument) design() *design {
 	}}
 }
 
-const httpSelection = "${request.method} ${request.path}"
+// httpSelection is how HTTP APIs choose routes, as AWS shows it. Both forms are accepted.
+const (
+	httpSelection       = "$request.method $request.path"
+	httpSelectionBraces = "${request.method} ${request.path}"
+)
 
 func noHTTPAPI(id string) error { return notFound("Invalid API identifier specified %s", id) }
 
@@ -158,7 +162,7 @@ func (a *HTTPAPI) apply(in HTTPAPIInput) error {
 	if in.Version != nil {
 		a.Version = *in.Version
 	}
-	if e := in.RouteSelectionExpression; e != nil && *e != httpSelection && *e != "$request.method $request.path" {
+	if e := in.RouteSelectionExpression; e != nil && *e != httpSelection && *e != httpSelectionBraces {
 		return bad("Invalid routeSelectionExpression for HTTP APIs: it must be %s", httpSelection)
 	}
 	if in.APIKeySelectionExpression != nil && *in.APIKeySelectionExpression != a.APIKeySelectionExpression {
