@@ -39,7 +39,7 @@ func TestCompat(t *testing.T) {
 	waitForSchedule := startSchedule(t, c)
 	t.Run("clients", func(t *testing.T) {
 		t.Run("cli", func(t *testing.T) { t.Parallel(); cliSuite(t, n) }) // the slowest first
-		t.Run("js", func(t *testing.T) { t.Parallel(); jsSuite(t, n) })
+		t.Run("js", func(t *testing.T) { t.Parallel(); jsSuite(t, c) })
 		t.Run("python", func(t *testing.T) { t.Parallel(); pythonSuite(t, n) })
 		t.Run("wire", func(t *testing.T) { t.Parallel(); wireSuite(t, n) })
 		t.Run("go", func(t *testing.T) { t.Parallel(); goSuite(t, c) })

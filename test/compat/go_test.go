@@ -59,6 +59,7 @@ func goSuite(t *testing.T, c *goClients) {
 	}{
 		{"function", testFunction}, {"function errors", testFunctionErrors}, {"function pages", testFunctionPages},
 		{"invoke", testInvoke}, {"invoke errors", testInvokeErrors}, {"invoke async", testInvokeAsync}, {"stream", testStream},
+		{"invoke limits", testInvokeLimits}, {"race", testRace}, {"names", testNames},
 		{"concurrency", testConcurrency}, {"version", testVersion}, {"layer", testLayer}, {"permission", testPermission},
 		{"url", testURL}, {"url signed", testURLSigned}, {"function tags", testFunctionTags}, {"event config", testEventConfig},
 		{"logs", testLogs}, {"log events", testLogEvents}, {"log errors", testLogErrors}, {"function logs", testFunctionLogs},

@@ -38,6 +38,13 @@ func (c *goClients) rolePolicy(t *testing.T, role, document string) {
 	})
 }
 
+// userPolicy gives a user the inline policy p, or changes it.
+func (c *goClients) userPolicy(t *testing.T, user, document string) {
+	t.Helper()
+	_, err := c.iam.PutUserPolicy(t.Context(), &iam.PutUserPolicyInput{UserName: aws.String(user), PolicyName: aws.String("p"), PolicyDocument: aws.String(document)})
+	check(t, err, "put user policy")
+}
+
 func testRole(t *testing.T, c *goClients) {
 	ctx, name := t.Context(), aws.String("go-role")
 	arn := c.makeRole(t, *name, "lambda.amazonaws.com")
@@ -127,9 +134,7 @@ func testUser(t *testing.T, c *goClients) {
 	ctx, name := t.Context(), aws.String("go-user")
 	_, err := c.iam.CreateUser(ctx, &iam.CreateUserInput{UserName: name})
 	check(t, err, "create user")
-	_, err = c.iam.PutUserPolicy(ctx, &iam.PutUserPolicyInput{UserName: name, PolicyName: aws.String("p"), PolicyDocument: aws.String(
-		`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"lambda:GetFunction","Resource":"arn:aws:lambda:*:*:function:go-user-*"}]}`)})
-	check(t, err, "put user policy")
+	c.userPolicy(t, *name, `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"lambda:GetFunction","Resource":"arn:aws:lambda:*:*:function:go-user-*"}]}`)
 	key, err := c.iam.CreateAccessKey(ctx, &iam.CreateAccessKeyInput{UserName: name})
 	check(t, err, "create access key")
 	user := c.as(*key.AccessKey.AccessKeyId, *key.AccessKey.SecretAccessKey, "")
@@ -146,6 +151,14 @@ func testUser(t *testing.T, c *goClients) {
 		"arn:aws:lambda:us-east-1:000000000000:function:go-user-one because no identity-based policy allows the lambda:InvokeFunction action", "message")
 	_, err = user.lambda.GetFunction(ctx, &lambda.GetFunctionInput{FunctionName: aws.String("go-nobody")})
 	wantCode(t, err, "AccessDeniedException", "ask for what is not there without a permission")
+	in := c.function(t, "go-user-two", pythonEcho)
+	c.userPolicy(t, *name, `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"lambda:*","Resource":"*"}]}`)
+	until(t, waitMax, "the policy takes effect", func() bool {
+		_, err = user.lambda.CreateFunction(ctx, in)
+		return err == nil || !strings.Contains(err.Error(), "perform: lambda:CreateFunction")
+	})
+	wantCode(t, err, "AccessDeniedException", "make a function with a role that one may not pass")
+	contains(t, err.Error(), "is not authorized to perform: iam:PassRole on resource: "+c.role, "message")
 	_, err = user.iam.ListUsers(ctx, &iam.ListUsersInput{})
 	wantCode(t, err, "AccessDenied", "what is not allowed in IAM")
 

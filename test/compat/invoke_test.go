@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"os"
 	"strings"
 	"testing"
 
@@ -108,6 +109,26 @@ func testInvokeErrors(t *testing.T, c *goClients) {
 	typed[*types.ResourceNotFoundException](t, err, "invoke what is not there")
 }
 
+// testInvokeLimits outgrows the limits of a result and of memory.
+func testInvokeLimits(t *testing.T, c *goClients) {
+	ctx, name := t.Context(), aws.String("go-invoke-limits")
+	c.create(t, c.function(t, *name, "def handler(event, context):\n    return 'x' * event['result'] if 'result' in event else len(bytearray(event['memory']))\n"))
+	out, err := c.lambda.Invoke(ctx, &lambda.InvokeInput{FunctionName: name, Payload: []byte(`{"result":7000000}`)})
+	check(t, err, "answer with 7 MB")
+	want(t, aws.ToString(out.FunctionError), "Unhandled", "FunctionError of 7 MB")
+	contains(t, string(out.Payload), `"errorType":"Function.ResponseSizeTooLarge"`, "payload of 7 MB")
+	contains(t, string(out.Payload), "Response payload size exceeded maximum allowed payload size (6291556 bytes).", "payload of 7 MB")
+	if os.Geteuid() != 0 {
+		t.Log("memory is not limited for an ordinary user's node everywhere: left out")
+		return
+	}
+	out, err = c.lambda.Invoke(ctx, &lambda.InvokeInput{FunctionName: name, Payload: []byte(`{"memory":400000000}`)})
+	check(t, err, "take 400 MB of 128")
+	want(t, aws.ToString(out.FunctionError), "Unhandled", "FunctionError of too much memory")
+	contains(t, string(out.Payload), "Runtime exited with error: signal: killed", "payload of too much memory")
+	want(t, c.invoke(t, *name, `{"result":1}`), `"x"`, "answer after the instance was killed")
+}
+
 // testInvokeAsync follows a failed event to the function that takes its failures.
 func testInvokeAsync(t *testing.T, c *goClients) {
 	ctx, name := t.Context(), aws.String("go-async")
@@ -164,6 +185,12 @@ func testStream(t *testing.T, c *goClients) {
 	want(t, aws.ToString(complete.ErrorCode), "Unhandled", "ErrorCode")
 	contains(t, aws.ToString(complete.ErrorDetails), "broke off", "ErrorDetails")
 
+	buffered := c.create(t, c.function(t, "go-stream-buffered", pythonEcho))
+	out, err = c.lambda.InvokeWithResponseStream(ctx, &lambda.InvokeWithResponseStreamInput{FunctionName: buffered.FunctionName})
+	check(t, err, "stream from a function that does not")
+	body, complete = readStream(t, out.GetStream())
+	contains(t, body, `"stage": "first"`, "body of a function that does not stream")
+	want(t, complete.ErrorCode == nil, true, "no error code at the end")
 	_, err = c.lambda.InvokeWithResponseStream(ctx, &lambda.InvokeWithResponseStreamInput{FunctionName: aws.String("go-nobody")})
 	typed[*types.ResourceNotFoundException](t, err, "stream from what is not there")
 }

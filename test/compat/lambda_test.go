@@ -231,3 +231,50 @@ func testEventConfig(t *testing.T, c *goClients) {
 	_, err = c.lambda.DeleteFunctionEventInvokeConfig(ctx, &lambda.DeleteFunctionEventInvokeConfigInput{FunctionName: name})
 	check(t, err, "delete configuration")
 }
+
+// testRace makes one function from many sides at once: one succeeds, the others are told.
+func testRace(t *testing.T, c *goClients) {
+	const sides = 6
+	in := c.function(t, "go-race", pythonEcho)
+	results := make(chan error, sides)
+	for range sides {
+		go func() {
+			_, err := c.lambda.CreateFunction(t.Context(), in)
+			results <- err
+		}()
+	}
+	made := 0
+	for range sides {
+		err := <-results
+		if err == nil {
+			made++
+			continue
+		}
+		typed[*types.ResourceConflictException](t, err, "create what another makes")
+	}
+	want(t, made, 1, "creations that succeeded")
+	_, err := c.lambda.DeleteFunction(t.Context(), &lambda.DeleteFunctionInput{FunctionName: in.FunctionName})
+	check(t, err, "delete function")
+}
+
+// testNames calls one function by every form of its name, and by forms that contradict themselves.
+func testNames(t *testing.T, c *goClients) {
+	ctx, name := t.Context(), "go-names"
+	c.create(t, c.function(t, name, pythonEcho))
+	arn := "arn:aws:lambda:us-east-1:000000000000:function:" + name
+	for _, form := range []string{name, name + ":$LATEST", arn, arn + ":$LATEST", account + ":function:" + name, account + ":" + name} {
+		got, err := c.lambda.GetFunctionConfiguration(ctx, &lambda.GetFunctionConfigurationInput{FunctionName: aws.String(form)})
+		check(t, err, "get "+form)
+		want(t, aws.ToString(got.FunctionName), name, "name of "+form)
+	}
+	_, err := c.lambda.GetFunction(ctx, &lambda.GetFunctionInput{FunctionName: aws.String(name + ":1"), Qualifier: aws.String("2")})
+	e := typed[*types.InvalidParameterValueException](t, err, "two qualifiers")
+	want(t, e.ErrorMessage(), "The derived qualifier from the function name does not match the specified qualifier.", "message")
+	_, err = c.lambda.GetFunction(ctx, &lambda.GetFunctionInput{FunctionName: aws.String(strings.Replace(arn, region, "eu-central-1", 1))})
+	far := typed[*types.ResourceNotFoundException](t, err, "another region")
+	want(t, far.ErrorMessage(), "Functions from 'eu-central-1' are not reachable in this region ('us-east-1')", "message")
+	_, err = c.lambda.GetFunction(ctx, &lambda.GetFunctionInput{FunctionName: aws.String(strings.Replace(arn, account, "111111111111", 1))})
+	wantCode(t, err, "AccessDeniedException", "another account")
+	_, err = c.lambda.DeleteFunction(ctx, &lambda.DeleteFunctionInput{FunctionName: aws.String(name), Qualifier: aws.String("$LATEST")})
+	typed[*types.InvalidParameterValueException](t, err, "delete $LATEST")
+}

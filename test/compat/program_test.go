@@ -50,12 +50,13 @@ func findPython(t *testing.T) string {
 }
 
 // jsSuite runs each program of js/ after its packages are installed.
-func jsSuite(t *testing.T, n *node) {
+func jsSuite(t *testing.T, c *goClients) {
 	node, err := exec.LookPath("node")
 	if err != nil {
 		missing(t, "no node")
 	}
 	installPackages(t)
+	t.Run("inside", func(t *testing.T) { t.Parallel(); testInside(t, c) })
 	programs, err := filepath.Glob(filepath.Join("js", "*.mjs"))
 	check(t, err, "list programs")
 	for _, p := range programs {
@@ -65,7 +66,7 @@ func jsSuite(t *testing.T, n *node) {
 		t.Run(strings.TrimSuffix(filepath.Base(p), ".mjs"), func(t *testing.T) {
 			t.Parallel()
 			cmd := exec.Command(node, filepath.Base(p))
-			cmd.Dir, cmd.Env = "js", environment(t, n)
+			cmd.Dir, cmd.Env = "js", environment(t, c.node)
 			runProgram(t, cmd)
 		})
 	}

@@ -230,12 +230,4 @@ func testRegion(t *testing.T, c *goClients) {
 	who, err := far.sts.GetCallerIdentity(t.Context(), &sts.GetCallerIdentityInput{})
 	check(t, err, "who am I with another region's signature")
 	want(t, aws.ToString(who.Account), account, "Account")
-	_, err = c.lambda.GetFunction(t.Context(), &lambda.GetFunctionInput{FunctionName: aws.String("arn:aws:lambda:eu-central-1:000000000000:function:go-far")})
-	if err == nil {
-		t.Error("get a function of another region: got success, want an error")
-	}
-	_, err = c.lambda.GetFunction(t.Context(), &lambda.GetFunctionInput{FunctionName: aws.String("arn:aws:lambda:us-east-1:111111111111:function:go-far")})
-	if err == nil {
-		t.Error("get a function of another account: got success, want an error")
-	}
 }
