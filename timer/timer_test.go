@@ -226,6 +226,30 @@ func TestFailingFire(t *testing.T) {
 	})
 }
 
+// late is a transaction that began long before it commits.
+type late struct{ kv.Tx }
+
+func (l late) Now() time.Time { return l.Tx.Now().Add(-time.Minute) }
+
+// TestStuckCommit: a timer that appears behind the cursor, because its commit was stuck, fires when the owner looks again.
+func TestStuckCommit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := kvtest.Memory(t)
+		timers, stop := start(t, store, func(tx kv.Tx, id, _ []byte) error { return note(tx, id) })
+		defer stop()
+		time.Sleep(5 * time.Minute)
+		update(t, store, func(tx kv.Tx) error {
+			timers.Set(late{tx}, kind, []byte("stuck"), time.Time{}, nil)
+			return nil
+		})
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		if got := fired(t, store)["stuck"]; len(got) != 1 {
+			t.Errorf("timer of a stuck commit: fired %d times within a poll, want once", len(got))
+		}
+	})
+}
+
 // TestBacklog: more than a walk takes, due while nobody ran.
 func TestBacklog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
