@@ -7,7 +7,7 @@ import json
 import urllib.request
 
 from botocore.exceptions import ClientError, ParamValidationError, WaiterError
-from cases import ACCOUNT, OFTEN, REGION, archive, case, client, equal, inside, later, main, raises, role
+from cases import ACCOUNT, OFTEN, REGION, archive, case, client, equal, inside, knows, later, main, raises, role
 
 awslambda = client("lambda")
 NAME = "py-function"
@@ -159,6 +159,7 @@ def layers(its_role):
 
 @case
 def stream(its_role):
+    knows(awslambda, "invoke_with_response_stream")
     code = archive(
         index_mjs="""
 export const handler = awslambda.streamifyResponse(async (event, stream) => {
@@ -186,7 +187,7 @@ export const handler = awslambda.streamifyResponse(async (event, stream) => {
 def function_url(its_role):
     made = awslambda.create_function_url_config(FunctionName=NAME, AuthType="NONE", Cors={"AllowOrigins": ["*"], "MaxAge": 5})
     got = awslambda.get_function_url_config(FunctionName=NAME)
-    equal((got["FunctionUrl"], got["InvokeMode"]), (made["FunctionUrl"], "BUFFERED"), "FunctionUrl and InvokeMode")
+    equal((got["FunctionUrl"], got["AuthType"]), (made["FunctionUrl"], "NONE"), "FunctionUrl and AuthType")
     awslambda.delete_function_url_config(FunctionName=NAME)
     with raises(awslambda.exceptions.ResourceNotFoundException):
         awslambda.get_function_url_config(FunctionName=NAME)
