@@ -18,8 +18,8 @@
 // # Keys
 //
 // A key is 1 to KeyMax bytes of valid UTF-8: segments separated by "/", none of them empty, "." or "..", without NUL and
-// control characters, each at most SegmentMax bytes as a file name. Others get ErrKey, whoever made them. Keys differ by case, also on
-// file systems that do not.
+// control characters, each at most SegmentMax bytes as a file name. Others get ErrKey, whoever made them. Keys differ by
+// case, also on file systems that do not.
 //
 // # What it leaves to others
 //
