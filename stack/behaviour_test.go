@@ -384,6 +384,15 @@ func TestLargeProperties(t *testing.T) {
 	}
 }
 
+// TestNextAtOnce asks for an operation as soon as the one before is said to have ended: none is lost.
+func TestNextAtOnce(t *testing.T) {
+	e := start(t, kvtest.Memory(t), newCloud())
+	for i := range 100 {
+		e.want(e.deploy(fmt.Sprintf("Resources: {G: {Type: AWS::Logs::LogGroup, Properties: {LogGroupName: /g%d}}}", i)),
+			map[bool]string{true: stack.CreateComplete, false: stack.UpdateComplete}[i == 0])
+	}
+}
+
 func TestBusyStack(t *testing.T) {
 	c := newCloud()
 	e := start(t, kvtest.Memory(t), c)

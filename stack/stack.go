@@ -63,7 +63,8 @@ const (
 	ParallelDefault = 8               // resources of one stack that are worked on at once
 	readyDefault    = 5 * time.Minute // that a resource may take to become ready
 	pollDefault     = 20 * time.Millisecond
-	stacksMax       = 16 // stacks that change at once
+	stacksMax       = 16          // stacks that change at once
+	retryMax        = time.Minute // between tries after the store refused
 	keptDeleted     = 90 * 24 * time.Hour
 )
 
@@ -88,11 +89,11 @@ type Stacks struct {
 	types map[string]*resource.Type
 
 	mu      sync.Mutex
-	queue   []work              // operations to run; guarded by mu
-	busy    map[string]struct{} // ids of stacks in the queue or running; guarded by mu
-	changed chan struct{}       // closed and replaced when a stack changed its status; guarded by mu
-	last    uint64              // the last event's number; guarded by mu
-	wake    chan struct{}       // tells Run that the queue has something
+	queue   []work          // operations to run; guarded by mu
+	busy    map[string]bool // ids of stacks in the queue or running; true: enqueued anew meanwhile; guarded by mu
+	changed chan struct{}   // closed and replaced when a stack changed its status; guarded by mu
+	last    uint64          // the last event's number; guarded by mu
+	wake    chan struct{}   // tells Run that the queue has something
 }
 
 // work names a stack with an unfinished operation.
@@ -120,7 +121,7 @@ func Open(ctx context.Context, cfg Config) (*Stacks, error) {
 	if err := format.Check(ctx, cfg.Store, "stack", formatVersion); err != nil {
 		return nil, err
 	}
-	return &Stacks{cfg: cfg, types: resource.Types(), busy: map[string]struct{}{}, changed: make(chan struct{}),
+	return &Stacks{cfg: cfg, types: resource.Types(), busy: map[string]bool{}, changed: make(chan struct{}),
 		wake: make(chan struct{}, 1)}, nil
 }
 
@@ -155,23 +156,41 @@ func (s *Stacks) Run(ctx context.Context) error {
 	}
 }
 
-// carryOut runs the operation of one stack to its end.
+// carryOut runs the operation of one stack to its end. What the store refuses is tried again from where it stopped, later
+// and later; nothing but a closed store or the end of ctx leaves a stack in progress.
 func (s *Stacks) carryOut(ctx context.Context, w work) {
-	err := s.operate(ctx, w)
+	for delay := s.cfg.Poll; ; delay = min(2*delay, retryMax) {
+		err := s.operate(ctx, w)
+		if err == nil || ctx.Err() != nil {
+			break
+		}
+		s.cfg.Log.Error("stack operation stopped", "stack", w.id, "err", err)
+		if errors.Is(err, kv.ErrClosed) {
+			break
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(delay):
+		}
+	}
+	// An operation may have been asked for between the end of this one and here.
 	s.mu.Lock()
+	again := s.busy[w.id]
 	delete(s.busy, w.id)
 	s.mu.Unlock()
-	if err != nil && ctx.Err() == nil {
-		s.cfg.Log.Error("stack operation stopped", "stack", w.id, "err", err)
+	if again {
+		s.enqueue(w)
 	}
 	s.announce()
 }
 
-// enqueue hands a stack to Run, once.
+// enqueue hands a stack to Run; one that Run is at work on, again when it has ended.
 func (s *Stacks) enqueue(w work) {
 	s.mu.Lock()
-	if _, ok := s.busy[w.id]; !ok {
-		s.busy[w.id] = struct{}{}
+	if _, ok := s.busy[w.id]; ok {
+		s.busy[w.id] = true
+	} else {
+		s.busy[w.id] = false
 		s.queue = append(s.queue, w)
 	}
 	s.mu.Unlock()

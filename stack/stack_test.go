@@ -341,3 +341,47 @@ func deathAt(t *testing.T, kind string, n int) (dump, status string, died bool) 
 	e.stop()
 	return plain(c.dump()), st.Status, died
 }
+
+// moody is a store that refuses every other commit of those that it is asked for from the first-th on.
+type moody struct {
+	kv.Store
+	mu           sync.Mutex
+	first, count int // guarded by mu
+}
+
+func (m *moody) Update(ctx context.Context, fn func(kv.Tx) error) error {
+	m.mu.Lock()
+	m.count++
+	refuse := m.first > 0 && m.count >= m.first && m.count%2 == 0
+	m.mu.Unlock()
+	if refuse {
+		return kv.ErrConflict
+	}
+	return m.Store.Update(ctx, fn)
+}
+
+// TestStoreRefuses: an operation whose commits are refused is tried again and ends.
+func TestStoreRefuses(t *testing.T) {
+	for first := 2; first < 24; first += 3 {
+		c := newCloud()
+		m := &moody{Store: kvtest.Memory(t)}
+		e := start(t, m, c)
+		m.mu.Lock()
+		m.first, m.count = first, 0
+		m.mu.Unlock()
+		id, err := e.Deploy(t.Context(), admin, request(shop))
+		if errors.Is(err, kv.ErrConflict) {
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		st := e.wait(id)
+		if st.Status != stack.CreateComplete && st.Status != stack.RollbackComplete && st.Status != stack.RollbackFailed {
+			t.Errorf("from commit %d: got status %s, want an end; events:\n%s", first, st.Status, e.events(id))
+		}
+		if st.Status == stack.RollbackComplete && c.dump() != "" {
+			t.Errorf("from commit %d: got left behind\n%s\nwant nothing", first, c.dump())
+		}
+	}
+}
