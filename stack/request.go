@@ -433,9 +433,3 @@ func randomText() string {
 	}
 	return string(b[:])
 }
-
-// Validate reads and checks a template as far as that goes without a stack.
-func (s *Stacks) Validate(ctx context.Context, src Source) error {
-	_, err := parse(ctx, src, s.cfg.Fetch)
-	return err
-}
