@@ -292,9 +292,13 @@ func (x *exchange) send(status int, body string) {
 	x.bytesOut = n
 }
 
-// head writes the status line and the headers, with the length when it is known (not negative).
+// head writes the status line and the headers, with the length when it is known (not negative). A status that is none of
+// an answer becomes 502: by 101 a function could have a proxy before us pass whatever follows on this connection unread.
 func (x *exchange) head(status, length int) {
 	h := x.w.Header()
+	if status < 200 || status > 599 {
+		status = http.StatusBadGateway
+	}
 	if length >= 0 && bodyAllowed(status) {
 		h["Content-Length"] = []string{strconv.Itoa(length)}
 	}

@@ -217,6 +217,28 @@ func (f invoke) Invoke(ctx context.Context, inv rouse.Invocation, out rouse.Sink
 
 func (f invoke) Enqueue(context.Context, rouse.Invocation) error { return nil }
 
+// TestStreamsStayAnswers: a streaming function cannot make its answer an interim one, nor take the connection over.
+func TestStreamsStayAnswers(t *testing.T) {
+	for status, want := range map[int]int{100: 502, 101: 502, 103: 502, 199: 502, 600: 502, 200: 200, 404: 404, 0: 200} {
+		fx := newFixture(t)
+		fx.gateway = gateway.New(gateway.Config{API: fx.apis, Region: region, Authorize: fx, URLs: fx.url, Invoker: invoke(
+			func(_ context.Context, _ rouse.Invocation, out rouse.Sink) (rouse.Result, error) {
+				_ = out.Head(rouse.Head{Status: status, ContentType: "text/plain", Header: map[string][]string{
+					"Upgrade": {"h2c"}, "Connection": {"Upgrade"}, "Keep-Alive": {"timeout=9"}, "X-Own": {"yes"}}})
+				_, err := out.Write([]byte("one"))
+				return rouse.Result{}, err
+			})})
+		w := httptest.NewRecorder()
+		fx.gateway.ServeHTTP(w, httptest.NewRequest("GET", "http://streamurl.lambda-url.localhost/", nil))
+		if w.Code != want {
+			t.Errorf("status %d: got %d, want %d", status, w.Code, want)
+		}
+		if h := w.Header(); h.Get("Upgrade")+h.Get("Connection")+h.Get("Keep-Alive") != "" || h.Get("X-Own") != "yes" {
+			t.Errorf("status %d: got headers %v, want the function's own without those of the connection", status, h)
+		}
+	}
+}
+
 // TestClientLeaves: the run goes on when the client is gone.
 func TestClientLeaves(t *testing.T) {
 	fx := newFixture(t)

@@ -270,7 +270,11 @@ func (s *stream) begin() {
 		if to := remapped(key); to != "" {
 			key = to
 		}
-		if key == "Transfer-Encoding" || key == "Trailer" || s.corsOwned && strings.HasPrefix(key, "Access-Control-") {
+		switch key {
+		case "Transfer-Encoding", "Keep-Alive", "Upgrade", "Trailer", "Te", timingHeader:
+			continue
+		}
+		if s.corsOwned && strings.HasPrefix(key, "Access-Control-") {
 			continue
 		}
 		h[key] = append(h[key], f.value)
