@@ -214,32 +214,33 @@ type UntagResourceInput struct {
 	TagKeys []string `wire:"tagKeys,required" max:"50"`
 }
 
-func (d *Door) needTagResource(_ context.Context, _ rouse.Origin, in *TagResourceInput) ([]rouse.Need, error) {
-	return withTags([]rouse.Need{{Action: "logs:TagResource", Resource: in.ResourceArn}}, in.Tags), nil
-}
-
-func (d *Door) needUntagResource(_ context.Context, _ rouse.Origin, in *UntagResourceInput) ([]rouse.Need, error) {
-	return []rouse.Need{{Action: "logs:UntagResource", Resource: in.ResourceArn}}, nil
-}
-
-func (d *Door) needListTags(_ context.Context, _ rouse.Origin, in *ResourceInput) ([]rouse.Need, error) {
-	return []rouse.Need{{Action: "logs:ListTagsForResource", Resource: in.ResourceArn}}, nil
-}
-
-// owned reads an ARN of a group of the caller's account.
-func owned(from rouse.Origin, arn string) (string, error) {
-	name, err := groupOfARN(arn)
+// needTags asks for action on the group that an ARN names, by the one ARN that policies know it by.
+func (d *Door) needTags(from rouse.Origin, action, arn string) ([]rouse.Need, error) {
+	name, err := d.groupOfARN(from.Principal.Account, arn)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	if a, _ := rouse.ParseARN(arn); a.Account != from.Principal.Account {
-		return "", rouse.Errorf(rouse.NotFound, "The specified log group does not exist.").WithCode("ResourceNotFoundException")
+	return []rouse.Need{{Action: "logs:" + action, Resource: d.groupARN(from.Principal.Account, name)}}, nil
+}
+
+func (d *Door) needTagResource(_ context.Context, from rouse.Origin, in *TagResourceInput) ([]rouse.Need, error) {
+	needs, err := d.needTags(from, "TagResource", in.ResourceArn)
+	if err != nil {
+		return nil, err
 	}
-	return name, nil
+	return withTags(needs, in.Tags), nil
+}
+
+func (d *Door) needUntagResource(_ context.Context, from rouse.Origin, in *UntagResourceInput) ([]rouse.Need, error) {
+	return d.needTags(from, "UntagResource", in.ResourceArn)
+}
+
+func (d *Door) needListTags(_ context.Context, from rouse.Origin, in *ResourceInput) ([]rouse.Need, error) {
+	return d.needTags(from, "ListTagsForResource", in.ResourceArn)
 }
 
 func (d *Door) tagResource(ctx context.Context, from rouse.Origin, in *TagResourceInput) (*wire.None, error) {
-	name, err := owned(from, in.ResourceArn)
+	name, err := d.groupOfARN(from.Principal.Account, in.ResourceArn)
 	if err != nil {
 		return nil, err
 	}
@@ -247,7 +248,7 @@ func (d *Door) tagResource(ctx context.Context, from rouse.Origin, in *TagResour
 }
 
 func (d *Door) untagResource(ctx context.Context, from rouse.Origin, in *UntagResourceInput) (*wire.None, error) {
-	name, err := owned(from, in.ResourceArn)
+	name, err := d.groupOfARN(from.Principal.Account, in.ResourceArn)
 	if err != nil {
 		return nil, err
 	}
@@ -255,7 +256,7 @@ func (d *Door) untagResource(ctx context.Context, from rouse.Origin, in *UntagRe
 }
 
 func (d *Door) listTags(ctx context.Context, from rouse.Origin, in *ResourceInput) (*TagsOutput, error) {
-	name, err := owned(from, in.ResourceArn)
+	name, err := d.groupOfARN(from.Principal.Account, in.ResourceArn)
 	if err != nil {
 		return nil, err
 	}

@@ -75,7 +75,7 @@ func notImplemented() []string {
 
 // groupNamed is an input about a group.
 type groupNamed interface {
-	group() (string, error)
+	group(d *Door, account string) (string, error)
 }
 
 // onGroup makes the needs of an action on a group.
@@ -84,7 +84,7 @@ func onGroup[In any, P interface {
 	groupNamed
 }](d *Door, action string) func(context.Context, rouse.Origin, *In) ([]rouse.Need, error) {
 	return func(_ context.Context, from rouse.Origin, in *In) ([]rouse.Need, error) {
-		g, err := P(in).group()
+		g, err := P(in).group(d, from.Principal.Account)
 		if err != nil {
 			return nil, err
 		}
@@ -99,7 +99,7 @@ func onStream[In any, P interface {
 	stream() string
 }](d *Door, action string) func(context.Context, rouse.Origin, *In) ([]rouse.Need, error) {
 	return func(_ context.Context, from rouse.Origin, in *In) ([]rouse.Need, error) {
-		g, err := P(in).group()
+		g, err := P(in).group(d, from.Principal.Account)
 		if err != nil {
 			return nil, err
 		}
@@ -112,7 +112,7 @@ type GroupInput struct {
 	LogGroupName string `wire:"logGroupName,required" min:"1" max:"512" pattern:"[\\.\\-_/#A-Za-z0-9]+"`
 }
 
-func (in *GroupInput) group() (string, error) { return in.LogGroupName, nil }
+func (in *GroupInput) group(*Door, string) (string, error) { return in.LogGroupName, nil }
 
 // AnyGroupInput names a group by name, or by name or ARN.
 type AnyGroupInput struct {
@@ -120,27 +120,35 @@ type AnyGroupInput struct {
 	LogGroupIdentifier string `wire:"logGroupIdentifier" min:"1" max:"2048" pattern:"[\\w#+=/:,.@-]*"`
 }
 
-func (in *AnyGroupInput) group() (string, error) {
+func (in *AnyGroupInput) group(d *Door, account string) (string, error) {
 	switch {
 	case in.LogGroupName != "" && in.LogGroupIdentifier != "":
 		return "", invalid("LogGroup name and LogGroup identifier are mutually exclusive parameters.")
 	case in.LogGroupName != "":
 		return in.LogGroupName, nil
 	case strings.HasPrefix(in.LogGroupIdentifier, "arn:"):
-		return groupOfARN(in.LogGroupIdentifier)
+		return d.groupOfARN(account, in.LogGroupIdentifier)
 	case in.LogGroupIdentifier != "":
 		return in.LogGroupIdentifier, nil
 	}
 	return "", invalid("At least one of logGroupName or logGroupIdentifier must be specified.")
 }
 
-// groupOfARN reads arn:aws:logs:REGION:ACCOUNT:log-group:NAME, with or without ":*".
-func groupOfARN(arn string) (string, error) {
+// groupARN is arn:aws:logs:REGION:ACCOUNT:log-group:NAME.
+func (d *Door) groupARN(account, group string) string {
+	return strings.TrimSuffix(d.logs.StreamARN(account, group, ""), ":log-stream:")
+}
+
+// groupOfARN reads a group's ARN, with or without ":*". Groups of other accounts and regions are not here.
+func (d *Door) groupOfARN(account, arn string) (string, error) {
 	a, err := rouse.ParseARN(arn)
 	name, ok := strings.CutPrefix(a.Resource, "log-group:")
 	name = strings.TrimSuffix(name, ":*")
 	if err != nil || !ok || a.Service != "logs" || name == "" || strings.Contains(name, ":") {
 		return "", invalid("Invalid ARN of a log group: %s", arn)
+	}
+	if strings.TrimSuffix(arn, ":*") != d.groupARN(account, name) {
+		return "", rouse.Errorf(rouse.NotFound, "The specified log group does not exist.").WithCode("ResourceNotFoundException")
 	}
 	return name, nil
 }

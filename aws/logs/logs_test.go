@@ -206,6 +206,21 @@ func TestStreamsAndEvents(t *testing.T) {
 	h.fails("FilterLogEvents", in{"logGroupName": g, "logStreamNames": []string{"a"}, "logStreamNamePrefix": "b"}, "InvalidParameterException", "mutually exclusive")
 }
 
+// TestForeignGroups: an ARN of another account or region names none of our groups, whoever asks in whatever way.
+func TestForeignGroups(t *testing.T) {
+	h := open(t)
+	h.ok("CreateLogGroup", in{"logGroupName": "g"})
+	h.ok("CreateLogStream", in{"logGroupName": "g", "logStreamName": "s"})
+	h.ok("GetLogEvents", in{"logGroupIdentifier": arnBase + "g", "logStreamName": "s"})
+	for _, arn := range []string{strings.Replace(arnBase, acc, "111122223333", 1) + "g", strings.Replace(arnBase, "us-east-1", "eu-west-1", 1) + "g"} {
+		h.fails("GetLogEvents", in{"logGroupIdentifier": arn, "logStreamName": "s"}, "ResourceNotFoundException", "log group")
+		h.fails("FilterLogEvents", in{"logGroupIdentifier": arn}, "ResourceNotFoundException", "log group")
+		h.fails("DescribeLogStreams", in{"logGroupIdentifier": arn}, "ResourceNotFoundException", "log group")
+		h.fails("TagResource", in{"resourceArn": arn, "tags": in{"b": "2"}}, "ResourceNotFoundException", "log group")
+		h.fails("UntagResource", in{"resourceArn": arn, "tagKeys": []string{"b"}}, "ResourceNotFoundException", "log group")
+	}
+}
+
 // TestNeeds: the resources that policies are matched against.
 func TestNeeds(t *testing.T) {
 	got := map[string]string{}

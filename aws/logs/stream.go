@@ -55,7 +55,7 @@ type DescribeLogStreamsOutput struct {
 }
 
 func (d *Door) describeStreams(ctx context.Context, from rouse.Origin, in *DescribeLogStreamsInput) (*DescribeLogStreamsOutput, error) {
-	group, err := in.group()
+	group, err := in.group(d, from.Principal.Account)
 	if err != nil {
 		return nil, err
 	}
@@ -188,7 +188,7 @@ type GetLogEventsOutput struct {
 }
 
 func (d *Door) getEvents(ctx context.Context, from rouse.Origin, in *GetLogEventsInput) (*GetLogEventsOutput, error) {
-	group, err := in.group()
+	group, err := in.group(d, from.Principal.Account)
 	if err != nil {
 		return nil, err
 	}
@@ -244,7 +244,7 @@ type FilterLogEventsOutput struct {
 }
 
 func (d *Door) filterEvents(ctx context.Context, from rouse.Origin, in *FilterLogEventsInput) (*FilterLogEventsOutput, error) {
-	group, err := in.group()
+	group, err := in.group(d, from.Principal.Account)
 	if err != nil {
 		return nil, err
 	}
