@@ -93,6 +93,8 @@ func TestRulesAndTargets(t *testing.T) {
 		{"UntagResource", `{"ResourceARN":"` + arn + `","TagKeys":["a"]}`, `{}`},
 		{"ListTagsForResource", `{"ResourceARN":"` + arn + `"}`, `{"Tags":[{"Key":"b","Value":"2"}]}`},
 		{"ListTagsForResource", `{"ResourceARN":"arn:aws:events:us-east-1:111111111111:rule/r"}`, `invalid: Parameter arn:aws:events`},
+		{"TagResource", `{"ResourceARN":"arn:aws:events:eu-west-1:000000000000:rule/r","Tags":[]}`, `invalid: Parameter arn:aws:events`},
+		{"UntagResource", `{"ResourceARN":"arn:aws:events:us-east-1:000000000000:rule/","TagKeys":[]}`, `invalid: Parameter arn:aws:events`},
 		{"DisableRule", `{"Name":"r"}`, `{}`},
 		{"DescribeRule", `{"Name":"r"}`, `"State":"DISABLED"`},
 		{"EnableRule", `{"Name":"r"}`, `{}`},

@@ -135,13 +135,12 @@ type ListTagsInput struct {
 
 func (in *ListTagsInput) resource(*Door, string) string { return in.ResourceARN }
 
-// rule is the name of the rule that the ARN names.
-func (in *ListTagsInput) rule(account string) (string, error) {
-	arn, err := rouse.ParseARN(in.ResourceARN)
-	if err == nil && arn.Service == "events" && arn.Account == account {
-		if name, ok := strings.CutPrefix(arn.Resource, "rule/"); ok {
-			return name, nil
-		}
+// rule is the name of the rule that the ARN names: one of this account and region, whose ARN is the resource that was
+// authorised.
+func (in *ListTagsInput) rule(d *Door, account string) (string, error) {
+	name, ok := strings.CutPrefix(in.ResourceARN, d.bus.ARN(account, ""))
+	if ok && name != "" {
+		return name, nil
 	}
 	return "", rouse.Errorf(rouse.Invalid, "Parameter %s is not valid. Reason: Provided Arn is not in correct format.", in.ResourceARN)
 }
@@ -150,7 +149,7 @@ func (in *ListTagsInput) rule(account string) (string, error) {
 type ListTagsOutput struct{ Tags []Tag }
 
 func (d *Door) listTags(ctx context.Context, from rouse.Origin, in *ListTagsInput) (*ListTagsOutput, error) {
-	name, err := in.rule(from.Principal.Account)
+	name, err := in.rule(d, from.Principal.Account)
 	if err != nil {
 		return nil, err
 	}
@@ -173,7 +172,7 @@ type TagInput struct {
 }
 
 func (d *Door) tag(ctx context.Context, from rouse.Origin, in *TagInput) (*wire.None, error) {
-	name, err := in.rule(from.Principal.Account)
+	name, err := in.rule(d, from.Principal.Account)
 	if err != nil {
 		return nil, err
 	}
@@ -191,7 +190,7 @@ type UntagInput struct {
 }
 
 func (d *Door) untag(ctx context.Context, from rouse.Origin, in *UntagInput) (*wire.None, error) {
-	name, err := in.rule(from.Principal.Account)
+	name, err := in.rule(d, from.Principal.Account)
 	if err != nil {
 		return nil, err
 	}
