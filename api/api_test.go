@@ -321,7 +321,12 @@ func TestTags(t *testing.T) {
 	}
 	wants(t, "51 tags", a.Tag(ctx, account, "arn:aws:apigateway:us-east-1::/apis/"+id, many), rouse.Invalid, "at most 50 tags")
 	wants(t, "no api", a.Tag(ctx, account, "arn:aws:apigateway:us-east-1::/apis/nothing", nil), rouse.NotFound, "Invalid resource identifier")
-	wants(t, "no arn", a.Tag(ctx, account, "nothing", nil), rouse.Invalid, "Invalid ARN")
+	for _, arn := range []string{"nothing", "arn:aws:apigateway:us-east-1::/apis", "arn:aws:apigateway:eu-west-1::/apis/" + id,
+		"arn:aws:apigateway:us-east-1:" + account + ":/apis/" + id, "arn:aws:apigateway:us-east-1::apis/" + id} {
+		_, err := a.Tags(ctx, account, arn)
+		wants(t, "read by "+arn, err, rouse.Invalid, "Invalid ARN")
+		wants(t, "tag by "+arn, a.Tag(ctx, account, arn, map[string]string{"c": "3"}), rouse.Invalid, "Invalid ARN")
+	}
 }
 
 func TestLimits(t *testing.T) {
