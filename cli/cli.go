@@ -20,6 +20,16 @@
 //	3  no node answered
 //	4  the function failed (invoke)
 //
+// `rouse exec` ends with the code of what it ran: 127 when there is no such tool, 128 and the signal when one ended it.
+//
+// # While developing
+//
+//	files ──quiet for 80 ms──► build ──► change set ──► execute ──► "↻ index.js → Products"
+//	node  ──feed──► one line per request, log line and attempt that no request caused
+//
+// Both end in the same place, a moment's line, written whole. The files stay watched while a deployment runs, so that a
+// change is never missed; a deployment that fails leaves the application as it was and waits for the next change.
+//
 // Building artifacts and telling what a folder holds are the sub-packages build and project.
 package cli
 
@@ -29,6 +39,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -130,8 +141,8 @@ func Main(ctx context.Context, args []string, w World) int {
 	}
 	if text := err.Error(); text != "" {
 		fmt.Fprintf(w.Err, "%s %s\n", a.errStyle.bad("error:"), text)
-		if code == ExitUsage {
-			fmt.Fprintf(w.Err, "See %s.\n", a.errStyle.code("rouse help"))
+		if hint := hint(err); hint != "" {
+			fmt.Fprintln(w.Err, hint)
 		}
 	}
 	return code
@@ -143,19 +154,28 @@ func (a *app) root() *cobra.Command {
 		Use:   "rouse",
 		Short: "A complete serverless architecture in one binary",
 		Long: "Rouse runs serverless applications: functions, APIs, schedules and their state, in one process, " +
-			"AWS-compatible,\non a laptop and in production.",
+			"AWS-compatible, on a laptop and in production.",
 		Example: "  rouse dev handler.py            serve one file at http://127.0.0.1:3000\n" +
 			"  rouse dev                       serve the application of template.yaml, redeploying as you edit\n" +
-			"  rouse invoke hello '{\"n\":1}'     call a function\n" +
+			"  rouse invoke hello '{\"n\":1}'    call a function\n" +
 			"  rouse exec -- aws lambda list-functions",
+		Version:       a.Version,
 		SilenceErrors: true, SilenceUsage: true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+		Args:              a.knownCommand,
+		RunE:              func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError("%w", err) })
-	root.PersistentFlags().StringVar(&a.endpoint, "endpoint", "", "URL of the node to talk to")
-	root.PersistentFlags().StringVar(&a.data, "data", "", "folder of the node's state (default .rouse)")
-	root.AddGroup(&cobra.Group{ID: "run", Title: "Run:"}, &cobra.Group{ID: "app", Title: "Applications:"},
-		&cobra.Group{ID: "see", Title: "See what happens:"}, &cobra.Group{ID: "more", Title: "More:"})
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return usageError("%s: %w\nSee: %s --help", c.CommandPath(), err, c.CommandPath())
+	})
+	root.SetVersionTemplate(a.versionLine() + "\n")
+	root.SetHelpFunc(a.help)
+	root.SetHelpCommand(a.helpCommand(root))
+	root.PersistentFlags().StringVar(&a.endpoint, "endpoint", "", "`URL` of the node to talk to")
+	root.PersistentFlags().StringVar(&a.data, "data", "", "`FOLDER` of the node's state (default .rouse)")
+	for _, g := range groups {
+		root.AddGroup(&cobra.Group{ID: g.id, Title: g.title})
+	}
 	add := func(group string, commands ...*cobra.Command) {
 		for _, c := range commands {
 			c.GroupID = group
@@ -168,6 +188,19 @@ func (a *app) root() *cobra.Command {
 	add("more", a.envCommand(), a.execCommand(), a.runtimeCommand(), a.doctorCommand(), a.versionCommand())
 	root.SetHelpCommandGroupID("more")
 	return root
+}
+
+// knownCommand refuses what is no command, and names what was perhaps meant.
+func (a *app) knownCommand(root *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	text := fmt.Sprintf("there is no command %q", args[0])
+	root.SuggestionsMinimumDistance = 2
+	if near := root.SuggestionsFor(args[0]); len(near) > 0 {
+		text += "; did you mean " + strings.Join(near, " or ") + "?"
+	}
+	return usageError("%s\nSee: rouse help", text)
 }
 
 // getenv reads the environment of the World.
@@ -192,15 +225,43 @@ func (a *app) dir() string {
 	return d
 }
 
-// atMost is cobra's check of the number of arguments, as a mistake of the command line.
-func atMost(n int) cobra.PositionalArgs { return argCheck(cobra.MaximumNArgs(n)) }
+// path is a path as the user wrote it, from the working folder.
+func (a *app) path(named string) string {
+	if filepath.IsAbs(named) {
+		return named
+	}
+	return filepath.Join(a.dir(), named)
+}
 
-func exactly(n int) cobra.PositionalArgs { return argCheck(cobra.ExactArgs(n)) }
+// atMost and exactly check the number of arguments.
+func atMost(n int) cobra.PositionalArgs {
+	return argCheck(func(args []string) error {
+		if len(args) > n && n == 0 {
+			return fmt.Errorf("%q is one argument too many: it takes none", args[0])
+		}
+		if len(args) > n {
+			return fmt.Errorf("%q is one argument too many", args[n])
+		}
+		return nil
+	})
+}
 
-func argCheck(check cobra.PositionalArgs) cobra.PositionalArgs {
+func exactly(n int, what string) cobra.PositionalArgs {
+	return argCheck(func(args []string) error {
+		if len(args) < n {
+			return errors.New("name " + what)
+		}
+		if len(args) > n {
+			return fmt.Errorf("%q is one argument too many", args[n])
+		}
+		return nil
+	})
+}
+
+func argCheck(check func([]string) error) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
-		if err := check(c, args); err != nil {
-			return usageError("%s: %w\nUsage: %s", c.CommandPath(), err, c.UseLine())
+		if err := check(args); err != nil {
+			return usageError("%s: %w\nUsage: %s", c.CommandPath(), err, strings.TrimSuffix(c.UseLine(), " [flags]"))
 		}
 		return nil
 	}

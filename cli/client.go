@@ -249,10 +249,28 @@ func readError(resp *http.Response) error {
 			e.Code = m.UnderscoredTyped + m.Code
 		}
 	}
-	if e.Code == "" && e.Message == "" {
-		e.Message = fmt.Sprintf("the node answered %s: %s", resp.Status, strings.TrimSpace(string(b)))
+	switch {
+	case e.Code != "" || e.Message != "":
+	case resp.StatusCode == http.StatusServiceUnavailable && bytes.Contains(b, []byte(`"starting"`)):
+		e.Message = "the node is starting; try again in a moment"
+	default:
+		e.Message = fmt.Sprintf("%s does not answer as Rouse does, but: %s %s", resp.Request.URL.Host, resp.Status, firstLine(b))
 	}
 	return e
+}
+
+func firstLine(b []byte) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(string(b)), "\n")
+	return cut(line, 200)
+}
+
+// hint is what may help after an error, "" when nothing comes to mind.
+func hint(err error) string {
+	switch code(err) {
+	case "UnrecognizedClientException", "InvalidClientTokenId", "InvalidSignatureException", "SignatureDoesNotMatch", "InvalidAccessKeyId":
+		return "Name a key that this node knows: ROUSE_ACCESS_KEY_ID and ROUSE_SECRET_ACCESS_KEY."
+	}
+	return ""
 }
 
 // rootCause drops what the HTTP client says around a network error.

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -27,7 +28,8 @@ type deployment struct {
 	project    project.Project
 	work       string // folder of built artifacts
 	parameters map[string]string
-	quiet      bool // no plan and no progress: for redeployments while developing
+	noPlan     bool // do not list what changes
+	noProgress bool // do not show steps: other lines come meanwhile
 }
 
 // outcome is what a deployment did.
@@ -67,9 +69,16 @@ func (a *app) deployCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			d, err := a.deployment(cmd.Context(), c, args)
-			if err != nil {
+			path := a.dir()
+			if len(args) == 1 {
+				path = a.path(args[0])
+			}
+			if _, err := c.status(cmd.Context()); err != nil { // before anything is built
 				return err
+			}
+			d, err := a.deployment(cmd.Context(), c, path)
+			if err != nil {
+				return usageError("%w", err)
 			}
 			if name != "" {
 				d.project.Name = name
@@ -99,14 +108,8 @@ func parseParameters(list []string) (map[string]string, error) {
 	return m, nil
 }
 
-// deployment finds the application that the arguments name.
-func (a *app) deployment(ctx context.Context, c *client, args []string) (*deployment, error) {
-	path := a.dir()
-	if len(args) == 1 {
-		if path = args[0]; !filepath.IsAbs(path) {
-			path = filepath.Join(a.dir(), path)
-		}
-	}
+// deployment finds the application at a path.
+func (a *app) deployment(ctx context.Context, c *client, path string) (*deployment, error) {
 	p, err := project.Find(path, c.installed(ctx))
 	if err != nil {
 		return nil, err
@@ -214,7 +217,7 @@ func (d *deployment) deploy(ctx context.Context) (outcome, error) {
 	}
 	out := outcome{Stack: d.project.Name, Changed: orEmpty(set.changes), watch: watch}
 	if set.id != "" {
-		if !d.quiet && !d.a.json {
+		if !d.noPlan && !d.a.json {
 			d.printPlan(d.a.Err, set.changes)
 		}
 		if err := d.execute(ctx, set); err != nil {
@@ -236,7 +239,7 @@ func (d *deployment) prepare(ctx context.Context) (template []byte, watch []stri
 	res, err := build.Build(ctx, d.project.Text, build.Config{Dir: d.project.Dir, Work: d.work, Only: d.project.Only,
 		Environ: d.a.Environ, Step: p.step})
 	if err != nil {
-		return nil, res.Watch, err
+		return nil, res.Watch, d.located(err)
 	}
 	for _, artifact := range res.Artifacts {
 		if err := d.upload(ctx, artifact, p); err != nil {
@@ -314,19 +317,25 @@ func (d *deployment) changeSet(ctx context.Context, template []byte) (set, error
 	return d.describe(ctx, made.Id, fresh)
 }
 
-// located puts the template's path before messages that begin with a line.
+// place is where an error in a template begins: "template:12:3: ".
+var place = regexp.MustCompile(`(?m)^template:\d+:\d+: `)
+
+// located puts the template's path where an error names a place in it. A template that was written for code without one is
+// not the user's, so there the place is left out.
 func (d *deployment) located(err error) error {
-	var e *apiError
-	if !errors.As(err, &e) || d.project.Template == "" {
+	if err == nil {
+		return nil
+	}
+	text := place.ReplaceAllStringFunc(err.Error(), func(at string) string {
+		if d.project.Template == "" {
+			return ""
+		}
+		return d.a.near(d.project.Template) + strings.TrimPrefix(at, "template")
+	})
+	if text == err.Error() {
 		return err
 	}
-	name, relErr := filepath.Rel(d.a.dir(), d.project.Template)
-	if relErr != nil || strings.HasPrefix(name, "..") {
-		name = d.project.Template
-	}
-	own := *e
-	own.Message = strings.ReplaceAll(e.Message, "template:", name+":")
-	return &own
+	return &exitError{ExitFailed, errors.New(text)}
 }
 
 func (d *deployment) addTemplate(ctx context.Context, in map[string]any, template []byte) error {

@@ -20,9 +20,10 @@ func (a *app) doctorCommand() *cobra.Command {
 	return a.jsonFlag(&cobra.Command{
 		Use:   "doctor",
 		Short: "Say what this machine can do, and what would help",
-		Long: "Look at what this machine offers: isolation, proved by making one sandbox, interpreters, and the tools that build\n" +
+		Long: "Look at what this machine offers: isolation, proved by making one sandbox, interpreters, and the tools that build " +
 			"functions. What is missing comes with what would mend it. The exit code is 1 when functions cannot run.",
-		Args: exactly(0),
+		Example: "  rouse doctor\n  rouse doctor --json | jq '.[] | select(.state != \"ok\")'",
+		Args:    atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			folder, err := a.dataFolder()
 			if err != nil {
@@ -30,7 +31,7 @@ func (a *app) doctorCommand() *cobra.Command {
 			}
 			checks, runs := a.Doctor(cmd.Context(), folder)
 			if a.json {
-				err = a.printJSON(checks)
+				err = a.printJSON(orEmpty(checks))
 			} else {
 				a.printChecks(checks)
 			}
@@ -62,9 +63,12 @@ func (a *app) printChecks(checks []Check) {
 		case "missing":
 			mark = a.style.bad("✗")
 		}
-		fmt.Fprintf(a.Out, "  %s %-22s %s\n", mark, c.Name, c.Detail)
+		fmt.Fprintf(a.Out, "  %s %-*s %s\n", mark, checkWidth, c.Name, a.style.wrap(c.Detail, checkWidth+5))
 		if c.Lift != "" && c.State != "ok" {
-			fmt.Fprintf(a.Out, "    %-22s %s\n", "", a.style.dim("→ "+c.Lift))
+			fmt.Fprintf(a.Out, "    %-*s %s\n", checkWidth, "", a.style.dim(a.style.wrap("→ "+c.Lift, checkWidth+5)))
 		}
 	}
 }
+
+// checkWidth is the width of the column of names.
+const checkWidth = 20

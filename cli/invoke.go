@@ -1,17 +1,19 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strings"
 
+	"github.com/rouse-dev/rouse"
 	"github.com/spf13/cobra"
 )
 
@@ -21,13 +23,17 @@ func (a *app) invokeCommand() *cobra.Command {
 		Use:   "invoke NAME [PAYLOAD | @FILE | -]",
 		Short: "Call a function",
 		Long: "Call a function with a JSON event: given as it is, read from a file (@event.json) or from standard input (-).\n" +
-			"The result goes to standard output. When the function fails, its error does, and the exit code is 4.",
+			"NAME is the function's own name, or the one that its template gives it. The result goes to standard output. When the " +
+			"function fails, its error does, and the exit code is 4.",
 		Example: "  rouse invoke hello\n  rouse invoke hello '{\"name\":\"you\"}' --log\n  rouse invoke hello:live @event.json\n" +
 			"  echo '[1,2]' | rouse invoke sum -",
 		Args: atMost(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return usageError("invoke: name a function; `rouse list` shows them")
+			if len(args) == 0 || args[0] == "" {
+				return usageError("rouse invoke: name a function; `rouse list` shows them")
+			}
+			if async && showLog {
+				return usageError("rouse invoke: --log waits for the end and --async does not; `rouse logs` shows it later")
 			}
 			event, err := a.payload(args[1:])
 			if err != nil {
@@ -52,24 +58,35 @@ func (a *app) payload(args []string) ([]byte, error) {
 	switch file, isFile := strings.CutPrefix(args[0], "@"); {
 	case args[0] == "-":
 		from = "standard input"
-		b, err = io.ReadAll(a.In)
+		b, err = io.ReadAll(io.LimitReader(a.In, rouse.EventMax+1))
 	case isFile:
 		from = file
-		if !filepath.IsAbs(file) {
-			file = filepath.Join(a.dir(), file)
-		}
-		b, err = os.ReadFile(file)
+		b, err = os.ReadFile(a.path(file))
 	default:
 		b = []byte(args[0])
 	}
 	if err != nil {
-		return nil, err
+		return nil, usageError("rouse invoke: %w", err)
 	}
+	return b, checkJSON(b, from)
+}
+
+// checkJSON says where a text stops being JSON.
+func checkJSON(b []byte, from string) error {
 	var v any
-	if err := json.Unmarshal(b, &v); err != nil {
-		return nil, usageError("%s is not JSON: %w", from, err)
+	err := json.Unmarshal(b, &v)
+	var syntax *json.SyntaxError
+	switch {
+	case err == nil:
+		return nil
+	case len(bytes.TrimSpace(b)) == 0:
+		return usageError("%s is empty; want JSON, such as {}", from)
+	case errors.As(err, &syntax):
+		before := b[:min(max(int(syntax.Offset)-1, 0), len(b))]
+		line, column := 1+bytes.Count(before, []byte("\n")), len([]rune(string(before[bytes.LastIndexByte(before, '\n')+1:])))+1
+		return usageError("%s is not JSON, at line %d, column %d: %w", from, line, column, err)
 	}
-	return b, nil
+	return usageError("%s is not JSON: %w", from, err)
 }
 
 func (a *app) invoke(ctx context.Context, name string, event []byte, async, showLog bool) error {
@@ -77,7 +94,13 @@ func (a *app) invoke(ctx context.Context, name string, event []byte, async, show
 	if err != nil {
 		return err
 	}
-	name, qualifier, _ := strings.Cut(name, ":")
+	qualifier := ""
+	if !strings.HasPrefix(name, "arn:") {
+		name, qualifier, _ = strings.Cut(name, ":")
+	}
+	if name, err = c.named(ctx, name); err != nil {
+		return err
+	}
 	path := "/2015-03-31/functions/" + url.PathEscape(name) + "/invocations"
 	if qualifier != "" {
 		path += "?Qualifier=" + url.QueryEscape(qualifier)
@@ -89,15 +112,12 @@ func (a *app) invoke(ctx context.Context, name string, event []byte, async, show
 		header["X-Amz-Log-Type"] = "Tail"
 	}
 	resp, err := c.do(ctx, http.MethodPost, path, "lambda", event, header)
-	if code(err) == "ResourceNotFoundException" {
-		return fmt.Errorf("%w\n%s", err, a.known(ctx, c))
-	}
 	if err != nil {
 		return err
 	}
 	defer resp.Body.Close()
 	if async {
-		fmt.Fprintf(a.Err, "Accepted as %s\n", resp.Header.Get("X-Amzn-Requestid"))
+		fmt.Fprintf(a.Err, "Accepted as %s.\n", resp.Header.Get("X-Amzn-Requestid"))
 		return nil
 	}
 	return a.printResult(resp)
@@ -112,7 +132,7 @@ func (a *app) printResult(resp *http.Response) error {
 	if tail, err := base64.StdEncoding.DecodeString(resp.Header.Get("X-Amz-Log-Result")); err == nil {
 		for _, line := range strings.Split(strings.TrimRight(string(tail), "\n"), "\n") {
 			if line != "" {
-				fmt.Fprintln(a.Err, a.errStyle.dim(line))
+				fmt.Fprintln(a.Err, a.errStyle.dim(strings.ReplaceAll(line, "\t", "  ")))
 			}
 		}
 	}
@@ -121,47 +141,4 @@ func (a *app) printResult(resp *http.Response) error {
 		return &exitError{ExitFunction, nil}
 	}
 	return nil
-}
-
-// known names the functions that there are, for whoever mistyped one.
-func (a *app) known(ctx context.Context, c *client) string {
-	list, err := c.functions(ctx)
-	if err != nil || len(list) == 0 {
-		return "There are no functions yet: deploy some with `rouse deploy` or `rouse dev`."
-	}
-	names := make([]string, 0, len(list))
-	for _, f := range list[:min(len(list), 10)] {
-		names = append(names, f.FunctionName)
-	}
-	if len(list) > 10 {
-		names = append(names, "…")
-	}
-	return "Functions: " + strings.Join(names, ", ")
-}
-
-// function is a row of `rouse list`.
-type function struct {
-	FunctionName, Runtime, Handler, LastModified, State string
-	MemorySize, Timeout                                 int
-	CodeSize                                            int64
-}
-
-// functions lists all of them.
-func (c *client) functions(ctx context.Context) ([]function, error) {
-	var all []function
-	in := map[string]any{}
-	for {
-		var page struct {
-			Functions  []function
-			NextMarker string
-		}
-		if err := c.call(ctx, "lambda", "ListFunctions", in, &page); err != nil {
-			return nil, err
-		}
-		all = append(all, page.Functions...)
-		if page.NextMarker == "" {
-			return all, nil
-		}
-		in["Marker"] = page.NextMarker
-	}
 }

@@ -1,15 +1,13 @@
 package cli
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -66,9 +64,11 @@ func (c *client) runtimes(ctx context.Context) ([]runtimeRow, error) {
 
 func (a *app) statusCommand() *cobra.Command {
 	return a.jsonFlag(&cobra.Command{
-		Use:   "status",
-		Short: "Say how the node is",
-		Args:  exactly(0),
+		Use:     "status",
+		Short:   "Say how the node is",
+		Long:    "Say how the node is: its address, what isolates functions and what does not, where its state is, what is running.",
+		Example: "  rouse status\n  rouse status --json | jq .instances",
+		Args:    atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := a.client()
 			if err != nil {
@@ -89,28 +89,73 @@ func (a *app) statusCommand() *cobra.Command {
 	})
 }
 
-// fact prints one line of a screen: a name and what it is.
-func (a *app) fact(name, value string) {
-	fmt.Fprintf(a.Out, "  %s %s\n", a.style.dim(fmt.Sprintf("%-10s", name)), value)
-}
-
 // facts prints what a node says of itself below its title.
 func (a *app) facts(s status) {
 	a.fact("Endpoint", a.style.code(s.URL)+a.style.dim("  region "+s.Region+", account "+s.Account))
-	a.fact("Isolation", s.Isolation.Summary)
-	for _, m := range s.Isolation.Missing {
-		a.fact("", a.style.warn("without ")+m)
+	if s.Plain != "" {
+		a.fact("First API", a.style.code("http://"+s.Plain))
 	}
 	a.fact("Data", s.Data)
 	a.fact("Instances", fmt.Sprintf("%d idle, %d busy, %d starting", s.Instances.Idle, s.Instances.Busy, s.Instances.Starting))
 	a.fact("Memory", fmt.Sprintf("%s this process, %s counted for instances", size(s.Memory.Node), size(s.Memory.Instances)))
+	a.fact("Isolation", isolation(s))
+	if len(s.Isolation.InForce) > 0 {
+		a.fact("", a.style.good("with ")+strings.Join(s.Isolation.InForce, ", "))
+	}
+	for _, m := range s.Isolation.Missing {
+		a.fact("", a.style.warn("without ")+m)
+	}
+}
+
+// isolation is one line on what separates functions from each other and from the machine; `rouse status` and `rouse doctor`
+// have the rest.
+func isolation(s status) string {
+	has := func(names ...string) bool {
+		for _, n := range names {
+			if !slices.Contains(s.Isolation.InForce, n) {
+				return false
+			}
+		}
+		return true
+	}
+	var with, without []string
+	put := func(ok bool, name, lack string) {
+		if ok {
+			with = append(with, name)
+		} else {
+			without = append(without, lack)
+		}
+	}
+	if strings.HasPrefix(s.Isolation.Driver, "ns") {
+		with = append(with, "namespaces")
+	} else {
+		without = append(without, "namespaces")
+	}
+	put(has("memory limit", "cpu limit", "process limit"), "cgroups", "limits of memory and CPU")
+	put(has("system call filter"), "seccomp", "seccomp")
+	line := strings.Join(with, ", ")
+	if line == "" {
+		line = "processes"
+	}
+	if strings.HasSuffix(s.Isolation.Driver, "rootless") {
+		line += ", as an ordinary user"
+	}
+	if len(without) > 0 {
+		line += " · without " + strings.Join(without, ", ") + " (rouse doctor)"
+	}
+	if has("public egress") {
+		return line + " · functions reach the internet"
+	}
+	return line + " · functions do not reach the internet"
 }
 
 func (a *app) stopCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "stop",
-		Short: "Stop the node in order",
-		Args:  exactly(0),
+		Use:     "stop",
+		Short:   "Stop the node in order",
+		Long:    "Stop the node in order. What runs may end, for a second; what was accepted is on disk and goes on at the next start.",
+		Example: "  rouse stop",
+		Args:    atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := a.client()
 			if err != nil {
@@ -156,93 +201,43 @@ func (a *app) waitUntilGone(ctx context.Context, c *client) error {
 	}
 }
 
-func (a *app) resetCommand() *cobra.Command {
-	var yes bool
-	cmd := &cobra.Command{
-		Use:   "reset",
-		Short: "Delete the state of a stopped node",
-		Long:  "Delete the folder of a node's state: functions, logs, usage, everything. The node must not be running.",
-		Args:  exactly(0),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			folder, err := a.dataFolder()
-			if err != nil {
-				return err
-			}
-			return a.reset(folder, yes)
-		},
-	}
-	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
-	return cmd
-}
-
-// reset deletes a folder, if it is one of Rouse's and nobody uses it.
-func (a *app) reset(folder string, yes bool) error {
-	if _, err := os.Stat(folder); errors.Is(err, os.ErrNotExist) {
-		fmt.Fprintf(a.Out, "There is no state at %s.\n", folder)
-		return nil
-	}
-	if _, err := os.Stat(filepath.Join(folder, "store")); err != nil {
-		return fmt.Errorf("%s is not a folder of Rouse's state: it has no store; nothing was deleted", folder)
-	}
-	if _, err := os.Stat(filepath.Join(folder, NodeFile)); err == nil {
-		if info, _, err := a.nodeInfo(); err == nil && answers(info.URL) {
-			return fmt.Errorf("a node is running on %s (process %d); stop it first: rouse stop", folder, info.PID)
-		}
-	}
-	if !yes {
-		fmt.Fprintf(a.Err, "Delete %s and everything in it? [y/N] ", folder)
-		answer, _ := bufio.NewReader(a.In).ReadString('\n')
-		if s := strings.ToLower(strings.TrimSpace(answer)); s != "y" && s != "yes" {
-			return errors.New("nothing was deleted")
-		}
-	}
-	if err := os.RemoveAll(folder); err != nil {
-		return err
-	}
-	fmt.Fprintf(a.Out, "Deleted %s.\n", folder)
-	return nil
-}
-
-// answers reports whether a node's door is open.
-func answers(url string) bool {
-	c := http.Client{Timeout: time.Second}
-	resp, err := c.Get(url + "/_rouse/health")
-	if err != nil {
-		return false
-	}
-	resp.Body.Close()
-	return true
-}
-
 func (a *app) versionCommand() *cobra.Command {
 	return a.jsonFlag(&cobra.Command{
-		Use:   "version",
-		Short: "Print the version",
-		Args:  exactly(0),
+		Use:     "version",
+		Short:   "Print the version",
+		Example: "  rouse version\n  rouse version --json",
+		Args:    atMost(0),
 		RunE: func(*cobra.Command, []string) error {
 			if a.json {
 				return a.printJSON(map[string]string{"version": a.Version, "go": runtime.Version(), "os": runtime.GOOS, "arch": runtime.GOARCH})
 			}
-			fmt.Fprintf(a.Out, "rouse %s %s/%s %s\n", a.Version, runtime.GOOS, runtime.GOARCH, runtime.Version())
+			fmt.Fprintln(a.Out, a.versionLine())
 			return nil
 		},
 	})
 }
 
+func (a *app) versionLine() string {
+	return fmt.Sprintf("rouse %s %s/%s %s", a.Version, runtime.GOOS, runtime.GOARCH, runtime.Version())
+}
+
 func (a *app) runtimeCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "runtime",
-		Short:   "List or add the interpreters that functions run on",
+		Use:   "runtime",
+		Short: "List or add the interpreters that functions run on",
+		Long: "List the interpreters that functions run on, and the AWS runtime names that each serves; or add one. Node.js and the " +
+			"AWS SDK for JavaScript come from the npm registry, pinned and verified.",
 		Example: "  rouse runtime list\n  rouse runtime add node@24\n  rouse runtime add sdk-js",
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usageError("runtime: %q is neither list nor add", args[0])
+				return usageError("rouse runtime: %q is neither list nor add\nSee: rouse runtime --help", args[0])
 			}
 			return c.Help()
 		},
 	}
 	list := a.jsonFlag(&cobra.Command{
-		Use: "list", Short: "List interpreters and the runtimes that they serve", Args: exactly(0),
+		Use: "list", Short: "List interpreters and the runtimes that they serve", Args: atMost(0),
+		Example: "  rouse runtime list\n  rouse runtime list --json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := a.client()
 			if err != nil {
@@ -260,7 +255,8 @@ func (a *app) runtimeCommand() *cobra.Command {
 		},
 	})
 	add := &cobra.Command{
-		Use: "add NAME", Short: "Install an interpreter or an SDK: node@24, sdk-js", Args: exactly(1),
+		Use: "add NAME", Short: "Install an interpreter or an SDK: node@24, sdk-js",
+		Example: "  rouse runtime add node@24\n  rouse runtime add sdk-js", Args: exactly(1, "what to install, such as node@24 or sdk-js"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.client()
 			if err != nil {
@@ -274,20 +270,23 @@ func (a *app) runtimeCommand() *cobra.Command {
 }
 
 func (a *app) printRuntimes(rows []runtimeRow) {
+	if len(rows) == 0 {
+		fmt.Fprintln(a.Out, "No interpreters. `rouse runtime add node@24` fetches Node.js; install python3 for Python.")
+		return
+	}
 	var out [][]string
 	for _, r := range rows {
-		serves := make([]string, len(r.Serves))
-		for i, s := range r.Serves {
-			serves[i] = a.style.dim(s)
-			for _, e := range r.Exact {
-				if e == s {
-					serves[i] = a.style.good(s)
-				}
+		var exact, near []string
+		for _, s := range r.Serves {
+			if slices.Contains(r.Exact, s) {
+				exact = append(exact, s)
+			} else {
+				near = append(near, s)
 			}
 		}
-		out = append(out, []string{r.Name, r.Path, strings.Join(serves, " ")})
+		out = append(out, []string{r.Name, a.style.good(strings.Join(exact, " ")), strings.Join(near, " "), a.style.dim(r.Path)})
 	}
-	a.style.table(a.Out, []string{"INTERPRETER", "PATH", "RUNTIMES (exact first, the rest run on the nearest)"}, out)
+	a.style.table(a.Out, []string{"INTERPRETER", "IS", "NEAREST FOR", "PATH"}, out, 3, 2)
 }
 
 func (a *app) addRuntime(ctx context.Context, c *client, name string) error {
@@ -306,7 +305,7 @@ func (a *app) addRuntime(ctx context.Context, c *client, name string) error {
 			Done        bool
 		}
 		if err := lines.Decode(&p); err != nil {
-			return fmt.Errorf("the node ended before %s was installed: %w", name, err)
+			return &exitError{ExitNoNode, fmt.Errorf("the node ended before %s was installed", name)}
 		}
 		switch {
 		case p.Error != "":

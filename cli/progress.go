@@ -3,9 +3,8 @@ package cli
 import (
 	"fmt"
 	"io"
-	"time"
-
 	"sync"
+	"time"
 )
 
 // progressAfter is how long something may take before its steps are shown on a terminal.
@@ -33,7 +32,7 @@ func (a *app) progress() *progress {
 }
 
 func (d *deployment) progress() *progress {
-	if d.quiet {
+	if d.noProgress {
 		return nil
 	}
 	return d.a.progress()
@@ -64,7 +63,8 @@ func (p *progress) show() {
 		return
 	}
 	p.shown = true
-	fmt.Fprintf(p.w, "\r\x1b[K%s", p.style.dim("… "+p.last))
+	columns, _ := p.style.size()
+	fmt.Fprintf(p.w, "\r\x1b[K%s", p.style.dim(cut("… "+printable(p.last), columns-1)))
 }
 
 // end removes the line. It may be called twice.

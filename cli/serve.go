@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -23,7 +24,7 @@ func (a *app) serveCommand() *cobra.Command {
 		Long: "Run a node for production. At its first start it makes a root access key and prints it, once; the development key\n" +
 			"test/test is refused. Every setting is also read from ROUSE_NAME in the environment and from rouse.toml.",
 		Example: "  rouse serve --listen 0.0.0.0:4566 --data /var/lib/rouse --public-url https://rouse.example.org",
-		Args:    exactly(0),
+		Args:    atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.serve(cmd)
 		},
@@ -32,14 +33,34 @@ func (a *app) serveCommand() *cobra.Command {
 	return cmd
 }
 
+// settingFlag marks flags that are settings of a node.
+const settingFlag = "rouse.setting"
+
+// placeholders are what the values of settings are called in help.
+var placeholders = map[string]string{"listen": "HOST:PORT", "plain": "HOST:PORT", "region": "REGION", "account": "ID", "isolation": "NAME",
+	"egress": "on|off", "allow-host": "PORTS", "memory": "MIB", "concurrency": "N", "keep-alive": "TIME", "log-max": "MIB", "public-url": "URL"}
+
+// switches are settings that are on when their flag is given without a value.
+var switches = []string{"dev-key", "allow-weak-isolation"}
+
 // settingFlags gives a command a flag per setting of a node; --data is everywhere already.
 func (a *app) settingFlags(cmd *cobra.Command, wanted func(string) bool) {
 	for _, s := range a.Settings {
-		if s.Name != "data" && wanted(s.Name) {
-			cmd.Flags().String(s.Name, "", s.Help)
+		if s.Name == "data" || !wanted(s.Name) {
+			continue
 		}
+		called := placeholders[s.Name]
+		if called == "" {
+			called = "VALUE"
+		}
+		cmd.Flags().String(s.Name, "", s.Help)
+		f := cmd.Flags().Lookup(s.Name)
+		if slices.Contains(switches, s.Name) {
+			f.NoOptDefVal, called = "on", ""
+		}
+		f.Annotations = map[string][]string{settingFlag: {called}}
 	}
-	cmd.Flags().String("config", "", "file of settings (default rouse.toml beside the application)")
+	cmd.Flags().String("config", "", "`FILE` of settings (default rouse.toml beside the application)")
 }
 
 // startNode starts a node with the settings given as flags.

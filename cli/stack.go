@@ -150,14 +150,17 @@ func (a *app) deleteCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "delete STACK",
 		Short:   "Remove an application and everything that its template made",
+		Long:    "Remove an application and everything that its template made. `rouse list` shows the stacks that there are.",
 		Example: "  rouse delete shop",
-		Args:    exactly(1),
+		Args:    exactly(1, "a stack; `rouse list` shows them"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.client()
 			if err != nil {
 				return err
 			}
-			if _, err := c.stack(cmd.Context(), args[0]); err != nil {
+			if _, err := c.stack(cmd.Context(), args[0]); isNoStack(err) {
+				return fmt.Errorf("there is no stack %q\n%s", args[0], c.knownStacks(cmd.Context()))
+			} else if err != nil {
 				return err
 			}
 			p := a.progress()
@@ -170,4 +173,17 @@ func (a *app) deleteCommand() *cobra.Command {
 			return nil
 		},
 	}
+}
+
+// knownStacks names the stacks that there are, for whoever mistyped one.
+func (c *client) knownStacks(ctx context.Context) string {
+	list, err := c.stacks(ctx)
+	if err != nil || len(list) == 0 {
+		return "There are no stacks."
+	}
+	names := make([]string, len(list))
+	for i, s := range list {
+		names[i] = s.StackName
+	}
+	return "Stacks: " + strings.Join(names, ", ")
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -16,94 +17,155 @@ import (
 // settle is how long files must be quiet before a change counts as done: editors write several times.
 const settle = 80 * time.Millisecond
 
+// unrest is how long a change may go on before it is taken as it is: something may write without end.
+const unrest = 2 * time.Second
+
 // watchMax is how many folders are watched; a project with more is watched as far as that.
 const watchMax = 4096
 
 // ignored are folders in which changes mean nothing.
 var ignored = []string{".git", ".rouse", ".aws-sam", "node_modules", "__pycache__", ".venv", "venv", ".idea", ".vscode", ".pytest_cache"}
 
-// waitForChange returns the name of a file below paths that changed, once all is quiet again; "" when ctx is done.
-func waitForChange(ctx context.Context, paths []string, work string) (string, error) {
-	w, err := fsnotify.NewWatcher()
+// watcher notices changes of files. It goes on noticing while nobody asks, so that none is missed between two questions.
+// Not safe for concurrent use.
+type watcher struct {
+	notify *fsnotify.Watcher
+	paths  []string        // files and folders whose changes count
+	files  map[string]bool // of these, the files
+}
+
+func newWatcher() (*watcher, error) {
+	n, err := fsnotify.NewWatcher()
 	if err != nil {
-		return "", fmt.Errorf("watch files: %w", err)
+		return nil, fmt.Errorf("watch files: %w", err)
 	}
-	defer w.Close()
-	files := map[string]bool{}
+	return &watcher{notify: n, files: map[string]bool{}}, nil
+}
+
+func (w *watcher) close() error { return w.notify.Close() }
+
+// watch says which files and folders count from now on. One that is not there is waited for.
+func (w *watcher) watch(paths []string) {
+	w.paths, w.files = paths, map[string]bool{}
+	wanted := map[string]bool{}
 	for _, p := range paths {
 		st, err := os.Stat(p)
 		switch {
-		case err != nil:
-			continue
-		case st.IsDir():
-			watchTree(w, p)
-		default:
+		case err == nil && st.IsDir():
+			tree(p, func(dir string) bool { wanted[dir] = true; return len(wanted) < watchMax })
+		case err == nil:
 			// Editors replace files, so the folder is watched for the name.
-			files[p] = true
-			_ = w.Add(filepath.Dir(p)) // a folder that cannot be watched is one that does not report
+			w.files[p] = true
+			wanted[filepath.Dir(p)] = true
+		default:
+			wanted[existing(p)] = true
 		}
 	}
-	return nextChange(ctx, w, files, paths, work)
+	for _, dir := range w.notify.WatchList() {
+		if !wanted[dir] {
+			_ = w.notify.Remove(dir) // it may be gone
+		}
+	}
+	for dir := range wanted {
+		_ = w.notify.Add(dir) // a folder that cannot be watched is one that does not report
+	}
 }
 
-func nextChange(ctx context.Context, w *fsnotify.Watcher, files map[string]bool, paths []string, work string) (string, error) {
-	changed := ""
-	quiet := time.NewTimer(time.Hour)
+// existing is the nearest folder above path that is there.
+func existing(path string) string {
+	for d := filepath.Dir(path); ; d = filepath.Dir(d) {
+		if _, err := os.Stat(d); err == nil || d == filepath.Dir(d) {
+			return d
+		}
+	}
+}
+
+// next waits until files changed and all is quiet again, and returns them; nil when ctx is done.
+func (w *watcher) next(ctx context.Context) ([]string, error) {
+	var changed []string
+	quiet, enough := time.NewTimer(time.Hour), time.NewTimer(time.Hour)
 	defer quiet.Stop()
+	defer enough.Stop()
+	note := func(name string) {
+		if len(changed) == 0 {
+			enough.Reset(unrest)
+		}
+		if !slices.Contains(changed, name) {
+			changed = append(changed, name)
+		}
+		quiet.Reset(settle)
+	}
 	for {
 		select {
 		case <-ctx.Done():
-			return "", nil
-		case err := <-w.Errors:
-			return "", fmt.Errorf("watch files: %w", err)
-		case <-quiet.C:
-			if changed != "" {
-				return filepath.Base(changed), nil
+			return nil, nil
+		case err := <-w.notify.Errors:
+			if !errors.Is(err, fsnotify.ErrEventOverflow) {
+				return nil, fmt.Errorf("watch files: %w", err)
 			}
-		case e := <-w.Events:
-			if e.Op == fsnotify.Chmod || strings.HasPrefix(e.Name, work) || !concerns(e.Name, files, paths) {
+			note("many files")
+		case <-quiet.C:
+			return changed, nil
+		case <-enough.C:
+			return changed, nil
+		case e := <-w.notify.Events:
+			if e.Op == fsnotify.Chmod || !w.concerns(e.Name) {
 				continue
 			}
-			changed = e.Name
-			quiet.Reset(settle)
 			if st, err := os.Stat(e.Name); err == nil && st.IsDir() {
-				watchTree(w, e.Name)
+				tree(e.Name, func(dir string) bool { return w.notify.Add(dir) == nil })
 			}
+			note(e.Name)
 		}
 	}
 }
 
-// concerns reports whether a changed file is one of those watched, or below one, and not among what is ignored.
-func concerns(name string, files map[string]bool, paths []string) bool {
-	if files[name] {
+// concerns reports whether a changed file is one of those watched, or below one, or above one that is waited for, and not
+// among what is ignored.
+func (w *watcher) concerns(name string) bool {
+	if w.files[name] {
 		return true
 	}
 	base := filepath.Base(name)
 	if strings.HasSuffix(base, "~") || strings.HasSuffix(base, ".swp") || strings.HasPrefix(base, ".#") || strings.HasSuffix(base, ".pyc") || base == "4913" {
 		return false
 	}
-	for _, p := range paths {
-		rel, err := filepath.Rel(p, name)
-		if err != nil || files[p] || strings.HasPrefix(rel, "..") {
+	for _, p := range w.paths {
+		if w.files[p] {
 			continue
 		}
-		if !slices.ContainsFunc(strings.Split(filepath.ToSlash(rel), "/"), func(s string) bool { return slices.Contains(ignored, s) }) {
+		if within(name, p) {
+			return true
+		}
+		if !within(p, name) {
+			continue
+		}
+		rel, err := filepath.Rel(p, name)
+		if err == nil && !slices.ContainsFunc(strings.Split(rel, string(filepath.Separator)), func(s string) bool { return slices.Contains(ignored, s) }) {
 			return true
 		}
 	}
 	return false
 }
 
-func watchTree(w *fsnotify.Watcher, root string) {
-	n := 0
+// within reports whether path is dir or below it.
+func within(dir, path string) bool {
+	rel, err := filepath.Rel(dir, path)
+	return err == nil && rel != ".." && !strings.HasPrefix(rel, ".."+string(filepath.Separator))
+}
+
+// tree visits the folders at and below root in which changes count, until visit has enough.
+func tree(root string, visit func(dir string) bool) {
 	_ = filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error { // what cannot be read is not watched
 		if err != nil || !d.IsDir() {
 			return nil
 		}
-		if p != root && slices.Contains(ignored, d.Name()) || n >= watchMax {
+		if p != root && slices.Contains(ignored, d.Name()) {
 			return filepath.SkipDir
 		}
-		n++
-		return w.Add(p)
+		if !visit(p) {
+			return filepath.SkipAll
+		}
+		return nil
 	})
 }
