@@ -199,8 +199,11 @@ func (x *exchange) readBody() error {
 	if x.r.ContentLength > BodyMax {
 		return errBodyTooLarge
 	}
+	// A server's own limit for reading would count on while the function runs. Writers that know no deadlines have none.
+	c := http.NewResponseController(x.w)
 	b := x.body[:0]
 	for {
+		_ = c.SetReadDeadline(time.Now().Add(x.g.cfg.BodyPatience))
 		if len(b) == cap(b) {
 			room := max(2*cap(b), bodyAhead)
 			if whole := int(x.r.ContentLength) + 1; whole > cap(b) { // and one to see its end with
@@ -215,9 +218,10 @@ func (x *exchange) readBody() error {
 			return errBodyTooLarge
 		}
 		if err == io.EOF {
+			_ = c.SetReadDeadline(time.Time{})
 			return nil
 		}
-		if err != nil {
+		if err != nil { // and the deadline stands: the server must not wait for the rest either
 			return err
 		}
 	}

@@ -81,6 +81,8 @@ type Config struct {
 	Transport http.RoundTripper
 	// SourceIP is the client's address; nil takes it from the connection. For nodes behind a balancer that they trust.
 	SourceIP func(*http.Request) string
+	// BodyPatience is how long the next piece of a request's body may take to come; 0: 30 s.
+	BodyPatience time.Duration
 	// Observe is told of every request once it is answered; may be nil. Called on the request's goroutine.
 	Observe func(Access)
 	// Log gets what an operator should act on; nil discards it.
@@ -129,6 +131,9 @@ func New(cfg Config) *Gateway {
 	}
 	if cfg.Transport == nil {
 		cfg.Transport = publicTransport()
+	}
+	if cfg.BodyPatience == 0 {
+		cfg.BodyPatience = 30 * time.Second
 	}
 	g := &Gateway{cfg: cfg}
 	g.pool.New = func() any { return new(exchange) }

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -335,6 +336,30 @@ func TestNoRoomForPromises(t *testing.T) {
 		if body.room == 0 || body.room > 64<<10 {
 			t.Errorf("%s: room for %d bytes of a body that has not come, want at most 64 KiB", host, body.room)
 		}
+	}
+}
+
+// TestBodiesThatDoNotCome: who begins a body and does not go on is not waited for.
+func TestBodiesThatDoNotCome(t *testing.T) {
+	fx := newFixture(t)
+	fx.gateway = gateway.New(gateway.Config{API: fx.apis, Region: region, Invoker: fx.invoker, Authorize: fx, URLs: fx.url,
+		BodyPatience: 50 * time.Millisecond})
+	server := httptest.NewServer(fx.gateway)
+	defer server.Close()
+	c, err := net.Dial("tcp", server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	fmt.Fprint(c, "POST /_aws/lambda-url/plainurl/ HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf")
+	res, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		t.Fatalf("got %v, want an answer", err)
+	}
+	_ = res.Body.Close()
+	if res.StatusCode != 400 {
+		t.Errorf("half a body: got %d, want 400", res.StatusCode)
 	}
 }
 
