@@ -62,6 +62,8 @@ type Node struct {
 	started time.Time
 	first   firstKey
 
+	sandboxes *room // for the connections of all code in sandboxes
+
 	parts  *parts
 	front  *front
 	stop   context.CancelFunc
@@ -106,6 +108,11 @@ func Open(ctx context.Context, cfg Config, env func(string) (string, bool), log 
 	listeners, err := n.listen()
 	if err != nil {
 		return nil, err
+	}
+	clients, sandboxes := connectionRooms()
+	n.sandboxes = sandboxes
+	for i := range listeners {
+		listeners[i].Listener = &bounded{listeners[i].Listener, []*room{clients}}
 	}
 	n.front = newFront(listeners, log)
 	n.front.serve()

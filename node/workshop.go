@@ -148,7 +148,8 @@ func (n *Node) maker(p *parts, report sandbox.Report) *pool.Maker {
 			return &told{Writer: p.logs.Writer(v.Account, v.LogGroup, stream), feed: p.feed, account: v.Account, function: v.Name, stream: stream}
 		},
 		Endpoint: func(ln net.Listener) {
-			_ = p.endpoint.Serve(ln) // ends with the listener
+			// Ends with the listener.
+			_ = p.endpoint.Serve(&bounded{ln, []*room{{max: endpointConns}, n.sandboxes}})
 		},
 	}
 }
