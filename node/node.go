@@ -203,6 +203,10 @@ func (n *Node) open(ctx context.Context, env func(string) (string, bool)) error 
 	if err := os.MkdirAll(n.cfg.Data, 0o700); err != nil {
 		return fmt.Errorf("data folder: %w", err)
 	}
+	// One that was there may be open to all users of the machine: they could read the functions' code and settings.
+	if err := os.Chmod(n.cfg.Data, 0o700); err != nil {
+		return fmt.Errorf("data folder: %w", err)
+	}
 	p, err := n.build(ctx, env)
 	if err != nil {
 		return err
