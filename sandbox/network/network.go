@@ -281,9 +281,24 @@ func (n *Network) remove() error {
 	return errors.Join(errs...)
 }
 
+// listTries is how often a list is asked for that was interrupted. On a host where interfaces come and go all the time,
+// every second one is.
+const listTries = 50
+
+// whole asks for a list until the kernel could give it in one piece: interfaces that come or go meanwhile interrupt it, and
+// then some of it may be missing.
+func whole[T any](list func() ([]T, error)) (all []T, err error) {
+	for range listTries {
+		if all, err = list(); !errors.Is(err, netlink.ErrDumpInterrupted) {
+			break
+		}
+	}
+	return all, err
+}
+
 // bridges are those of all nodes of the machine.
 func bridges() ([]netlink.Link, error) {
-	links, err := netlink.LinkList()
+	links, err := whole(netlink.LinkList)
 	if err != nil {
 		return nil, fmt.Errorf("list interfaces: %w", err)
 	}

@@ -20,6 +20,7 @@ import (
 
 	"github.com/rouse-dev/rouse"
 	"github.com/rouse-dev/rouse/sandbox"
+	"github.com/rouse-dev/rouse/sandbox/cgroup"
 	"github.com/rouse-dev/rouse/sandbox/network"
 	"github.com/rouse-dev/rouse/sandbox/ns"
 	"github.com/rouse-dev/rouse/sandbox/sandboxtest"
@@ -292,34 +293,64 @@ func hostAddresses(t *testing.T) (list []string) {
 	return list
 }
 
-// TestNetworkLeavesNothing: links go with their sandboxes, the bridge and the rules with the driver.
+// TestNetworkLeavesNothing: links go with their sandboxes, the bridge and the rules with the driver. Other nodes of this
+// machine come and go meanwhile; what counts are our own.
 func TestNetworkLeavesNothing(t *testing.T) {
 	needRoot(t)
-	before := interfaces(t)
+	alone := len(bridges(t, "rouse ")) == 0
 	forwarding, _ := os.ReadFile("/proc/sys/net/ipv4/ip_forward")
 	d, err := ns.Open(t.Context(), ns.Config{Egress: true, Network: network.Config{Ready: 2}})
 	must(t, err)
+	owner, err := cgroup.Owner(os.Getpid())
+	must(t, err)
+	own := bridges(t, owner)
+	if len(own) != 1 {
+		t.Fatalf("bridges of this driver: got %v, want one", own)
+	}
+	seen := map[string]int{}
+	look := func() {
+		ports, _ := filepath.Glob("/sys/class/net/" + own[0] + "/brif/*")
+		for _, p := range append(ports, own[0]) {
+			if i, err := net.InterfaceByName(filepath.Base(p)); err == nil {
+				seen[i.Name] = i.Index
+			}
+		}
+	}
 	for range 10 {
 		b, err := d.Create(context.Background(), sandbox.Spec{Egress: true})
 		must(t, err)
+		look()
 		b.Kill()
 	}
+	if len(seen) < 3 {
+		t.Errorf("interfaces of this driver: got %v, want its bridge and veths", seen)
+	}
 	must(t, d.Close())
-	sandboxtest.Until(t, "the veths to go", func() bool { return interfaces(t) == before })
-	if after, _ := os.ReadFile("/proc/sys/net/ipv4/ip_forward"); string(after) != string(forwarding) {
+	sandboxtest.Until(t, "the veths to go", func() bool {
+		for name, index := range seen {
+			if i, err := net.InterfaceByName(name); err == nil && i.Index == index {
+				return false
+			}
+		}
+		return true
+	})
+	after, _ := os.ReadFile("/proc/sys/net/ipv4/ip_forward")
+	if alone && len(bridges(t, "rouse ")) == 0 && string(after) != string(forwarding) {
 		t.Errorf("ip_forward: got %q, want %q as before", after, forwarding)
 	}
 }
 
-func interfaces(t *testing.T) string {
+// bridges are the interfaces whose alias has that text.
+func bridges(t *testing.T, text string) (names []string) {
 	t.Helper()
-	list, err := net.Interfaces()
+	files, err := filepath.Glob("/sys/class/net/*/ifalias")
 	must(t, err)
-	var b strings.Builder
-	for _, i := range list {
-		b.WriteString(i.Name + " ")
+	for _, f := range files {
+		if b, _ := os.ReadFile(f); strings.Contains(string(b), text) {
+			names = append(names, filepath.Base(filepath.Dir(f)))
+		}
 	}
-	return b.String()
+	return names
 }
 
 func TestEgressRefusedWithoutNetwork(t *testing.T) {
@@ -327,4 +358,65 @@ func TestEgressRefusedWithoutNetwork(t *testing.T) {
 	if _, err := d.Create(t.Context(), sandbox.Spec{Egress: true}); rouse.KindOf(err) != rouse.Unsupported {
 		t.Errorf("egress that was turned off: got %v, want kind unsupported", err)
 	}
+}
+
+// TestNetworkOfABusyHost: interfaces that come and go interrupt the kernel's lists, which is no reason to find nothing:
+// what a dead node left is removed all the same.
+func TestNetworkOfABusyHost(t *testing.T) {
+	needRoot(t)
+	for i := range 40 { // so many that no list fits into one message
+		addVeth(t, fmt.Sprintf("many%d", i))
+	}
+	ended, churned := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(churned)
+		for i := 0; ; i++ {
+			select {
+			case <-ended:
+				return
+			default:
+			}
+			v := veth(fmt.Sprintf("busy%d", i%8))
+			_ = netlink.LinkAdd(v) // what it does to the lists counts
+			_ = netlink.LinkDel(v)
+		}
+	}()
+	defer func() { close(ended); <-churned }()
+	for range 8 {
+		la := netlink.NewLinkAttrs()
+		la.Name = "deadnode"
+		left := &netlink.Bridge{LinkAttrs: la}
+		must(t, netlink.LinkAdd(left))
+		defer netlink.LinkDel(left) //nolint:errcheck // it is gone when all went well
+		must(t, netlink.LinkSetAlias(left, "rouse 4194303-1-"+pidNamespace(t)))
+		d, err := ns.Open(t.Context(), ns.Config{Egress: true})
+		must(t, err)
+		if r := d.Report(); !r.Egress() {
+			t.Errorf("egress on a busy host: got %v, want it in force", r)
+		}
+		must(t, d.Close())
+		if _, err := net.InterfaceByName(la.Name); err == nil {
+			t.Fatal("the bridge of a dead node is there after the next start, want it gone")
+		}
+	}
+}
+
+func veth(name string) *netlink.Veth {
+	la := netlink.NewLinkAttrs()
+	la.Name = name
+	return &netlink.Veth{LinkAttrs: la, PeerName: name + "p"}
+}
+
+func addVeth(t *testing.T, name string) {
+	t.Helper()
+	v := veth(name)
+	must(t, netlink.LinkAdd(v))
+	t.Cleanup(func() { must(t, netlink.LinkDel(v)) })
+}
+
+func pidNamespace(t *testing.T) string {
+	t.Helper()
+	s, err := os.Readlink("/proc/self/ns/pid")
+	must(t, err)
+	return strings.Trim(s, "pid:[]")
 }
