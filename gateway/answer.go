@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 )
@@ -18,7 +19,7 @@ const (
 )
 
 // errMalformed says that a function's answer does not have the form that its integration wants.
-var errMalformed = errors.New("gateway: malformed answer of the function")
+var errMalformed = errors.New("malformed answer of the function")
 
 // field is one header line.
 type field struct{ name, value string }
@@ -45,6 +46,8 @@ const (
 	memberBase64
 	memberCount
 )
+
+var memberNames = [memberCount]string{"statusCode", "multiValueHeaders", "headers", "cookies", "body", "isBase64Encoded"}
 
 func memberOf(key []byte) int {
 	switch string(key) {
@@ -73,8 +76,11 @@ func (a *answer) parse(text []byte, f form) error {
 	if f == formHTTP2 && (err != nil || a.places[memberStatus] == 0) {
 		return a.infer(text)
 	}
-	if err != nil || f == formHTTP1 && a.places[memberStatus] == 0 {
-		return errMalformed
+	if err != nil {
+		return fmt.Errorf("%w: it is not the JSON that a proxy integration wants", errMalformed)
+	}
+	if f == formHTTP1 && a.places[memberStatus] == 0 {
+		return fmt.Errorf("%w: it has no statusCode", errMalformed)
 	}
 	for m, at := range a.places {
 		if at == 0 {
@@ -82,7 +88,7 @@ func (a *answer) parse(text []byte, f form) error {
 		}
 		a.json.at = at
 		if err := a.member(m, f); err != nil {
-			return errMalformed
+			return fmt.Errorf("%w: its %s", errMalformed, memberNames[m])
 		}
 	}
 	return nil

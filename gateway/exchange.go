@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -286,7 +287,11 @@ func (x *exchange) logFailure(status int, why error) {
 	if x.function != "" {
 		attrs = append(attrs, "fn", x.function)
 	}
-	x.g.cfg.Log.Warn("request failed", attrs...)
+	level := slog.LevelWarn
+	if ofFunction(why) {
+		level = slog.LevelDebug
+	}
+	x.g.cfg.Log.Log(x.r.Context(), level, "request failed", attrs...)
 }
 
 // send writes the head and a body that is a string.

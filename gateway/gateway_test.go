@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"errors"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -162,6 +163,10 @@ func TestObserve(t *testing.T) {
 	}
 	if a := fx.seen[1]; a.Status != 502 || a.Err == nil || strings.Contains(a.Err.Error(), "secret") || !strings.Contains(a.Err.Error(), "Boom") {
 		t.Errorf("observed %+v, want 502 with the error's type and not its message", a)
+	}
+	var failed *gateway.FunctionFailure
+	if !errors.As(fx.seen[1].Err, &failed) || failed.Message == "" {
+		t.Errorf("observed %#v, want the failure with its message for those who may see it", fx.seen[1].Err)
 	}
 	if a := fx.seen[2]; a.Status != 404 || a.API != "" || a.Err != nil {
 		t.Errorf("observed %+v, want 404 without an API", a)

@@ -133,8 +133,19 @@ func (x *exchange) invoke(inv rouse.Invocation, timeout time.Duration, out rouse
 	return res, err
 }
 
-// functionError is what a failure of the function looks like in the log: its type, and not its message, which may hold
-// what a user sent.
-func functionError(e *rouse.FunctionError) error {
-	return errors.New("the function failed: " + e.Type)
+// FunctionFailure is the Err of a request whose function failed. Its text leaves out the function's message, which may hold
+// what a user sent; who is shown it besides the log decides for himself.
+type FunctionFailure struct {
+	Type    string // "Sandbox.Timedout", or the exception's class
+	Message string
+}
+
+func (f *FunctionFailure) Error() string { return "the function failed: " + f.Type }
+
+func functionError(e *rouse.FunctionError) error { return &FunctionFailure{e.Type, e.Message} }
+
+// ofFunction reports whether a request failed by the function's doing: its developer reads that in the function's log.
+func ofFunction(why error) bool {
+	var f *FunctionFailure
+	return errors.As(why, &f) || errors.Is(why, errMalformed)
 }

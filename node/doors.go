@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -184,8 +185,11 @@ func (n *Node) verifier(p *parts) func(*http.Request) (rouse.Origin, error) {
 		if err != nil {
 			return rouse.Origin{}, err
 		}
+		if claim.Service != "lambda" { // or else what S3 may leave unsigned would pass
+			return rouse.Origin{}, rouse.Errorf(rouse.Unauthenticated, "Credential should be scoped to correct service: 'lambda'.")
+		}
 		ip, _, _ := net.SplitHostPort(r.RemoteAddr)
-		key, err := keys{p.identity}.Credentials(r.Context(), claim.AccessKeyID, claim.SessionToken, ip)
+		key, err := keys{p.identity}.Credentials(r.Context(), claim.AccessKeyID, claim.SessionToken, aws.KeySource(r, ip))
 		if err != nil {
 			return rouse.Origin{}, err
 		}
@@ -227,7 +231,11 @@ func (p *parts) observe(a gateway.Access) {
 	if fn, err := rouse.ParseARN(a.Function); err == nil {
 		m.Function, _, _ = fn.FunctionName()
 	}
-	if a.Err != nil {
+	var failed *gateway.FunctionFailure
+	switch {
+	case errors.As(a.Err, &failed):
+		m.Error = failed.Type + ": " + failed.Message // whoever watches is the function's developer
+	case a.Err != nil:
 		m.Error = a.Err.Error()
 	}
 	p.feed.Tell(console.Moment{At: time.Now(), Account: p.account, Request: m})
