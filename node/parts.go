@@ -253,6 +253,9 @@ func (n *Node) assemble(ctx context.Context, p *parts) error {
 	return nil
 }
 
+// templateMax is CloudFormation's limit of a template in bytes; artifacts may be 250 times as large.
+const templateMax = 1 << 20
+
 // template reads a template that was uploaded as an artifact.
 func (p *parts) template(ctx context.Context, url string) ([]byte, error) {
 	key, ok := strings.CutPrefix(url, "rouse-asset:")
@@ -264,5 +267,5 @@ func (p *parts) template(ctx context.Context, url string) ([]byte, error) {
 		return nil, rouse.Errorf(rouse.Invalid, "no artifact %s", key)
 	}
 	defer r.Close()
-	return io.ReadAll(r)
+	return io.ReadAll(io.LimitReader(r, templateMax+1)) // what is longer is refused by its reader
 }

@@ -1,9 +1,16 @@
 package node_test
 
 import (
+	"encoding/json"
+	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
+
+	"github.com/rouse-dev/rouse/aws/sigv4"
 )
 
 // TestDataFolderIsPrivate: a folder that was there before, open to all, is not left so.
@@ -15,5 +22,78 @@ func TestDataFolderIsPrivate(t *testing.T) {
 	openAs(t, true, settings(data), nil)
 	if st, err := os.Stat(data); err != nil || st.Mode().Perm() != 0o700 {
 		t.Errorf("mode of the data folder: got %v, %v, want 0700", st.Mode(), err)
+	}
+}
+
+// TestFunctionsAreNotOnLoopback: code inside reaches the platform on a 127.0.0.1, and the development key, which is good
+// there, is still refused to it, by function URLs as by the services.
+func TestFunctionsAreNotOnLoopback(t *testing.T) {
+	n := openAs(t, true, settings(t.TempDir()), nil)
+	c := developer(n)
+	makeFunction(t, c, "guarded", `exports.handler = async e => ({statusCode: 200, body: "in, from " + e.requestContext.http.sourceIp})`)
+	made := c.call(t, "lambda", "CreateFunctionUrlConfig", map[string]any{"FunctionName": "guarded", "AuthType": "AWS_IAM"})
+	u, err := url.Parse(made["FunctionUrl"].(string))
+	if err != nil {
+		t.Fatal(err)
+	}
+	makeFunction(t, c, "hostile", `
+const http = require("node:http");
+exports.handler = e => new Promise(done => {
+  const to = new URL(e.base ?? process.env.AWS_ENDPOINT_URL);
+  const q = http.request({host: to.hostname, port: to.port, path: e.path, headers: e.headers}, a => {
+    let body = ""; a.on("data", b => body += b); a.on("end", () => done({status: a.statusCode, body})); });
+  q.on("error", x => done({status: -1, body: String(x)}));
+  q.end();
+});`)
+	signed := func(host, service string) map[string]any {
+		r, err := http.NewRequest("GET", "http://"+host+"/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		key := c.key
+		key.Service = service
+		key.Sign(r, sigv4.HashPayload(nil), time.Now())
+		headers := map[string]string{"host": host}
+		for name := range r.Header {
+			headers[name] = r.Header.Get(name)
+		}
+		return map[string]any{"path": "/", "headers": headers}
+	}
+	ask := func(in map[string]any) (out struct {
+		Status int
+		Body   string
+	}) {
+		b, err := json.Marshal(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := c.invoke(t, "hostile", string(b))
+		if err := json.Unmarshal([]byte(a.Body), &out); err != nil {
+			t.Fatalf("hostile answered %s: %v", a, err)
+		}
+		return out
+	}
+	if got := ask(signed(u.Host, "lambda")); got.Status != 403 {
+		t.Errorf("a function URL asked from inside with the development key: got %d %s, want 403", got.Status, got.Body)
+	}
+	req := signed(u.Host, "lambda")
+	r, err := http.NewRequest("GET", n.URL()+"/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Host = u.Host
+	for name, v := range req["headers"].(map[string]string) {
+		r.Header.Set(name, v)
+	}
+	if a := c.read(t, r); a.Status != 200 || !strings.Contains(a.Body, "in, from 127.0.0.1") {
+		t.Errorf("the function URL asked by a developer: got %s, want 200", a)
+	}
+	other := signed(u.Host, "s3")
+	r.Header = http.Header{}
+	for name, v := range other["headers"].(map[string]string) {
+		r.Header.Set(name, v)
+	}
+	if a := c.read(t, r); a.Status != 403 {
+		t.Errorf("the function URL with a signature for another service: got %s, want 403", a)
 	}
 }
