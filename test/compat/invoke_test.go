@@ -36,7 +36,9 @@ func testInvoke(t *testing.T, c *goClients) {
 	want(t, aws.ToString(out.ExecutedVersion), "$LATEST", "ExecutedVersion")
 	var e echo
 	check(t, json.Unmarshal(out.Payload, &e), "read the answer")
-	want(t, string(e.Event), `{"zażółć": "gęślą"}`, "event")
+	var event map[string]string
+	check(t, json.Unmarshal(e.Event, &event), "read the event") // Python escapes it or not, by its version
+	want(t, event["zażółć"], "gęślą", "event")
 	want(t, e.Name, *name, "function_name")
 	want(t, e.Version, "$LATEST", "function_version")
 	want(t, e.Arn, "arn:aws:lambda:us-east-1:000000000000:function:go-invoke", "invoked_function_arn")
