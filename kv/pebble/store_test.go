@@ -195,3 +195,50 @@ func TestManyRestarts(t *testing.T) {
 		t.Errorf("files after 30 restarts: got %d, want about the %d of 10", got, before)
 	}
 }
+
+// TestConflict: a transaction that meets another key each time, and loses each time, is told to try again later.
+func TestConflict(t *testing.T) {
+	s, ctx := kvtest.Memory(t), t.Context()
+	attempts := 0
+	err := s.Update(ctx, func(tx kv.Tx) error {
+		attempts++
+		key := fmt.Appendf(nil, "key%d", attempts)
+		_, _, err := tx.Get(key)
+		must(t, s.Update(ctx, func(tx kv.Tx) error { tx.Set(key, nil); return nil }))
+		tx.Set([]byte("trace"), nil)
+		return err
+	})
+	if !errors.Is(err, kv.ErrConflict) || attempts < 10 {
+		t.Errorf("Update that always loses: got %v after %d attempts, want ErrConflict after many", err, attempts)
+	}
+	must(t, s.View(ctx, func(v kv.View) error {
+		if _, ok, err := v.Get([]byte("trace")); ok || err != nil {
+			t.Errorf("write of an Update that lost: got %v, %v, want none", ok, err)
+		}
+		return nil
+	}))
+}
+
+// TestManyClaimedRanges: more ranges than the store remembers the beginnings of.
+func TestManyClaimedRanges(t *testing.T) {
+	s, ctx := kvtest.Memory(t), t.Context()
+	const ranges = 5000
+	key := func(i, j int) []byte { return fmt.Appendf(nil, "%05d/%d", i, j) }
+	for j := range 3 {
+		for i := 0; i < ranges; i += 1000 {
+			must(t, s.Update(ctx, func(tx kv.Tx) error {
+				for k := range 1000 {
+					tx.Set(key(i+k, 2-j), nil) // each time below what was claimed before
+				}
+				return nil
+			}))
+		}
+		for i := range ranges {
+			r := kv.Range{From: fmt.Appendf(nil, "%05d/", i), To: fmt.Appendf(nil, "%05d0", i)}
+			got, err := s.Claim(ctx, r, 2, func(kv.Tx, []kv.Pair) error { return nil })
+			if err != nil || len(got) != 1 || string(got[0].Key) != string(key(i, 2-j)) {
+				t.Fatalf("Claim %d of range %d: got %q, %v, want %q", j, i, got, err, key(i, 2-j))
+			}
+		}
+	}
+}
