@@ -279,7 +279,7 @@ func (d *development) paths() []string {
 
 // redeploy deploys again after each change of the application's files until ctx is done.
 func (d *development) redeploy(ctx context.Context, s status) error {
-	w, err := newWatcher()
+	w, err := newWatcher(d.Out, d.Err)
 	if err != nil {
 		return err
 	}

@@ -32,14 +32,24 @@ type watcher struct {
 	notify *fsnotify.Watcher
 	paths  []string        // files and folders whose changes count
 	files  map[string]bool // of these, the files
+	own    []os.FileInfo   // what the command itself writes to: its changes would never end
 }
 
-func newWatcher() (*watcher, error) {
+// newWatcher makes a watcher that leaves out what the outputs are written to.
+func newWatcher(outputs ...any) (*watcher, error) {
 	n, err := fsnotify.NewWatcher()
 	if err != nil {
 		return nil, fmt.Errorf("watch files: %w", err)
 	}
-	return &watcher{notify: n, files: map[string]bool{}}, nil
+	w := &watcher{notify: n, files: map[string]bool{}}
+	for _, o := range outputs {
+		if f, ok := o.(*os.File); ok {
+			if st, err := f.Stat(); err == nil && st.Mode().IsRegular() {
+				w.own = append(w.own, st)
+			}
+		}
+	}
+	return w, nil
 }
 
 func (w *watcher) close() error { return w.notify.Close() }
@@ -112,7 +122,11 @@ func (w *watcher) next(ctx context.Context) ([]string, error) {
 			if e.Op == fsnotify.Chmod || !w.concerns(e.Name) {
 				continue
 			}
-			if st, err := os.Stat(e.Name); err == nil && st.IsDir() {
+			st, err := os.Stat(e.Name)
+			if err == nil && slices.ContainsFunc(w.own, func(o os.FileInfo) bool { return os.SameFile(o, st) }) {
+				continue
+			}
+			if err == nil && st.IsDir() {
 				tree(e.Name, func(dir string) bool { return w.notify.Add(dir) == nil })
 			}
 			note(e.Name)

@@ -10,7 +10,7 @@
 //	app.py         app = Flask(…), FastAPI(…), def app    WSGI or ASGI            app:app
 //	main.py        … os.environ["PORT"] …                 program on $PORT        web:main.py
 //	index.mjs      export const handler = …               Lambda handler          index.handler
-//	index.mjs      export default { fetch }, or app       web handler             index.mjs#default
+//	index.mjs      export default { fetch }, or app       web handler             index.mjs#fetch
 //	server.js      http.createServer(…).listen(…)         program on $PORT        web:server.js
 //	main.go        lambda.Start(…)                        Lambda handler          bootstrap
 //	main.go        any other program                      program on $PORT        web:bootstrap

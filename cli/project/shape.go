@@ -68,7 +68,7 @@ func seeNode(base, text string) (shape, error) {
 		name := strings.Join(m[1:], "")
 		s = shape{seen: "a Lambda handler, " + name, handler: module + "." + name}
 	} else if jsFetch.MatchString(text) {
-		s = shape{seen: "a web handler, export default { fetch }", handler: file + "#default"}
+		s = shape{seen: "a web handler, export default { fetch }", handler: file + "#fetch"}
 	} else if jsListens.MatchString(text) {
 		s = shape{seen: listens, handler: "web:" + file}
 	} else {
