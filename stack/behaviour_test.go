@@ -365,6 +365,33 @@ Resources: {G: {Type: AWS::Logs::LogGroup, Properties: {RetentionInDays: !Ref Da
 	}
 }
 
+// TestSecretsInErrors: a service that refuses a value quotes it, and the stack does not.
+func TestSecretsInErrors(t *testing.T) {
+	c := newCloud()
+	c.before = func(_, _ string, in map[string]any) error {
+		return rouse.Errorf(rouse.Invalid, "Value %v is no good", in["tags"].(map[string]any)["k"])
+	}
+	e := start(t, kvtest.Memory(t), c)
+	req := request(`
+Parameters: {Key: {Type: String, NoEcho: true}}
+Resources: {G: {Type: AWS::Logs::LogGroup, Properties: {LogGroupName: /g, Tags: [{Key: k, Value: !Ref Key}]}}}
+`)
+	req.Parameters = map[string]stack.Parameter{"Key": {Value: "hushhush"}}
+	id, err := e.Deploy(t.Context(), admin, req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	st := e.wait(id)
+	events, err := e.Events(t.Context(), account, id, "", 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := fmt.Sprintf("%+v %+v", st, events)
+	if strings.Contains(shown, "hushhush") || !strings.Contains(shown, "**** is no good") {
+		t.Errorf("got %s, want the error without the secret", shown)
+	}
+}
+
 // TestLargeProperties: properties of more than one value's size are kept and updated.
 func TestLargeProperties(t *testing.T) {
 	c := newCloud()

@@ -205,6 +205,7 @@ func (s *Stacks) put(tx kv.Tx, st *stackRecord, e Event) {
 
 // enter writes that the operation has come to a phase, with the stack's status there.
 func (r *run) enter(ctx context.Context, p phase, status, reason string) error {
+	reason = r.st.masked(reason)
 	r.st.Op.Phase, r.st.Status, r.st.Reason = p, status, reason
 	if p == phaseUndo {
 		r.st.Op.Why = reason
@@ -221,6 +222,7 @@ func (r *run) enter(ctx context.Context, p phase, status, reason string) error {
 // finish ends the operation. also runs in the same transaction.
 func (r *run) finish(ctx context.Context, status, reason string, also func(tx kv.Tx) error) error {
 	st, op := r.st, r.st.Op
+	reason = st.masked(reason)
 	st.Status, st.Reason = status, reason
 	ev := r.s.event(st, nil, status, reason)
 	st.Op = nil

@@ -85,6 +85,19 @@ type stackRecord struct {
 	Op      *operation
 }
 
+// secretMin is how long a secret must be to be masked in a text: shorter ones stand in every other word.
+const secretMin = 4
+
+// masked is text without the values of NoEcho parameters: a service that refuses one says which it was.
+func (st *stackRecord) masked(text string) string {
+	for _, v := range st.Secrets {
+		if len(v) >= secretMin {
+			text = strings.ReplaceAll(text, v, noEcho)
+		}
+	}
+	return text
+}
+
 // document names a text that is kept in parts.
 type document struct {
 	Number int // 0: none

@@ -49,6 +49,7 @@ func (s *step) verb() string {
 
 // write keeps the record with a new status, and an event that says so.
 func (s *step) write(ctx context.Context, status, reason string) error {
+	reason = s.st.masked(reason)
 	s.rec.Status, s.rec.Reason, s.rec.Updated = status, reason, s.s.cfg.Store.Now()
 	ev := s.s.event(s.st, s.rec, status, reason)
 	return s.s.cfg.Store.Update(ctx, func(tx kv.Tx) error {

@@ -240,6 +240,7 @@ func (s *step) delete(ctx context.Context, v victim) error {
 
 // mark writes an event of a victim, and its record when the victim is what the record stands for.
 func (s *step) mark(ctx context.Context, v victim, status, reason string) error {
+	reason = s.st.masked(reason)
 	ev := s.s.event(s.st, s.rec, status, reason)
 	gone := status == DeleteComplete || status == DeleteSkipped
 	if v.rec != nil && (!v.unsure || gone) {
