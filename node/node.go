@@ -13,8 +13,8 @@
 // # Stop
 //
 // Doors close to new requests and let running ones end; loops stop; instances end; the store closes last. Whatever takes
-// longer than the caller's patience is cut off: everything acknowledged is on disk already, and what was running becomes
-// due again at the next start. A failed store ends the node by itself, with the reason.
+// longer than a second is cut off: everything acknowledged is on disk already, and events that were running are due again
+// at the next start. A failed store ends the node by itself, with the reason.
 package node
 
 import (
@@ -117,7 +117,9 @@ func Open(ctx context.Context, cfg Config, env func(string) (string, bool), log 
 	n.front = newFront(listeners, log)
 	n.front.serve()
 	if err := n.open(ctx, env); err != nil {
-		n.front.close(context.Background())
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), graceMax)
+		defer cancel()
+		n.front.close(grace)
 		return nil, err
 	}
 	return n, nil
@@ -280,8 +282,22 @@ func (n *Node) end(ctx context.Context) error {
 	if err := os.Remove(filepath.Join(n.cfg.Data, cli.NodeFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		n.log.Warn("remove node file", "err", err)
 	}
-	n.front.close(ctx)
+	grace, cancel := context.WithTimeout(ctx, graceMax)
+	defer cancel()
+	n.front.close(grace)
 	n.stop()
+	n.awaitLoops(grace)
+	return n.parts.close(grace)
+}
+
+// How long a stop waits. Both and the closing of the store fit into the two seconds that a user waits after Ctrl-C.
+const (
+	graceMax  = time.Second            // for requests and events that run, all together
+	settleMax = 500 * time.Millisecond // for loops to note what became of events that were cut off
+)
+
+// awaitLoops waits until all loops have ended or ctx is done.
+func (n *Node) awaitLoops(ctx context.Context) {
 	ended := make(chan struct{})
 	go func() {
 		n.loops.Wait()
@@ -291,7 +307,14 @@ func (n *Node) end(ctx context.Context) error {
 	case <-ended:
 	case <-ctx.Done():
 	}
-	return n.parts.close(ctx)
+}
+
+// settle lets the loops write what became of the instances that were just ended, while the store is still open.
+func (n *Node) settle(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleMax)
+	defer cancel()
+	n.awaitLoops(ctx)
+	return nil
 }
 
 // front is the listeners and who answers them: first a closed door, then the parts' handlers.
@@ -359,10 +382,8 @@ func (f *front) open(handler, plain http.Handler) {
 
 // close lets running requests end until ctx is done.
 func (f *front) close(ctx context.Context) {
-	grace, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
 	for _, s := range f.servers {
-		if err := s.Shutdown(grace); err != nil {
+		if err := s.Shutdown(ctx); err != nil {
 			_ = s.Close() // streams and slow functions are cut off; their work is on disk or repeated
 		}
 	}

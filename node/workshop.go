@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -47,7 +46,7 @@ func (n *Node) workshop(ctx context.Context, p *parts, env func(string) (string,
 	p.onClose(p.endpoint.Close)
 	p.pool = pool.New(pool.Config{Maker: n.maker(p, report), Current: p.current, MemoryBytes: int64(n.cfg.MemoryMB) << 20,
 		KeepAlive: n.cfg.KeepAlive, Logger: n.log})
-	p.closers = append(p.closers, p.closePool)
+	p.closers = append(p.closers, n.settle, p.closePool)
 	p.dispatch, err = dispatch.Open(ctx, dispatch.Config{Store: p.store, Region: n.cfg.Region, Runner: p.pool, Resolve: p.catalog.Resolve,
 		Policy: p.asyncPolicy, Reserved: p.reserved(n.cfg.Concurrency), Record: p.record, Deliver: rouse.Deliverer(late{p}),
 		Concurrency: n.cfg.Concurrency, Logger: n.log})
@@ -70,15 +69,9 @@ func (l late) Deliver(ctx context.Context, from rouse.Origin, target rouse.ARN, 
 	return l.p.deliver.Deliver(ctx, from, target, payload)
 }
 
-// closePool lets running attempts end for as long as the caller's patience lasts, and half of it at most.
+// closePool lets running attempts end until ctx is done.
 func (p *parts) closePool(ctx context.Context) error {
-	patience := time.Second
-	if d, ok := ctx.Deadline(); ok {
-		patience = min(patience, time.Until(d)/2)
-	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	if err := p.pool.Close(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+	if err := p.pool.Close(ctx); err != nil && ctx.Err() == nil {
 		return err
 	}
 	return nil
