@@ -1,11 +1,13 @@
 package e2e
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/nftables"
 
@@ -55,48 +57,73 @@ func (h *holdings) some() bool {
 	return len(h.processes) > 0 && (os.Geteuid() != 0 || len(h.links) > 0 && len(h.networks) > 0)
 }
 
-// gone fails the test when something of a dead node is left.
+// gone fails the test when something of a dead node is left. The kernel takes networks apart behind its processes, in a
+// moment of its own.
 func (h *holdings) gone(t testing.TB, when string) {
+	t.Helper()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	late := time.After(5 * time.Second)
+	for {
+		left := h.left(t)
+		if len(left) == 0 {
+			return
+		}
+		select {
+		case <-late:
+			for _, l := range left {
+				t.Errorf("%s: %s of the dead node %s is left", when, l, h.owner)
+			}
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// left are the things that are still there.
+func (h *holdings) left(t testing.TB) (list []string) {
 	t.Helper()
 	for pid, started := range h.processes {
 		if startOf(pid) == started {
 			cmd, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
-			t.Errorf("%s: process %d (%q) of the dead node %s is left", when, pid, cmd, h.owner)
+			list = append(list, fmt.Sprintf("process %d (%q)", pid, cmd))
 		}
 	}
 	spaces, _ := filepath.Glob("/proc/[0-9]*/ns/net")
 	for _, p := range spaces {
 		if ns, err := os.Readlink(p); err == nil && h.networks[ns] {
-			t.Errorf("%s: network namespace %s of the dead node is held by %s", when, ns, p)
+			list = append(list, "network namespace "+ns+" (held by "+p+")")
 		}
 	}
 	for name, index := range h.links {
 		if indexOf(name) == index {
-			t.Errorf("%s: interface %s of the dead node is left", when, name)
+			list = append(list, "interface "+name)
 		}
+	}
+	for _, name := range aliased(h.owner) {
+		list = append(list, "the name of interface "+name)
 	}
 	for _, pattern := range []string{"/sys/fs/cgroup/rouse/", "/sys/fs/cgroup/*/rouse/", "/sys/fs/cgroup/*/*/rouse/"} {
 		found, _ := filepath.Glob(pattern + h.owner)
 		for _, f := range found {
-			t.Errorf("%s: control group %s of the dead node is left", when, f)
+			list = append(list, "control group "+f)
 		}
-	}
-	if left := aliased(h.owner); len(left) > 0 {
-		t.Errorf("%s: interfaces %v carry the dead node's name", when, left)
 	}
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if strings.Contains(string(mounts), h.owner) {
-		t.Errorf("%s: a mount carries the dead node's name:\n%s", when, mounts)
+		list = append(list, "a mount")
 	}
 	if os.Geteuid() == 0 {
-		h.noRules(t, when)
+		list = append(list, h.rules(t)...)
 	}
+	return list
 }
 
-func (h *holdings) noRules(t testing.TB, when string) {
+// rules are the tables of the firewall that carry the node's name.
+func (h *holdings) rules(t testing.TB) (list []string) {
 	t.Helper()
 	c, err := nftables.New()
 	if err != nil {
@@ -108,9 +135,10 @@ func (h *holdings) noRules(t testing.TB, when string) {
 	}
 	for _, x := range tables {
 		if strings.Contains(x.Name, h.owner) {
-			t.Errorf("%s: the firewall's table %s of the dead node is left", when, x.Name)
+			list = append(list, "firewall table "+x.Name)
 		}
 	}
+	return list
 }
 
 // aliased are the interfaces that carry a node's name.

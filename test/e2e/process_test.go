@@ -105,11 +105,22 @@ func newRouse(t testing.TB, args ...string) *rouse {
 		t.Fatal(err)
 	}
 	r := &rouse{client: newClient(address), dir: dir}
-	r.args = append([]string{"serve", "--listen", address, "--data", filepath.Join(dir, "data"), "--dev-key", "on"}, args...)
+	r.args = append([]string{"serve", "--listen", address, "--data", filepath.Join(dir, "data"), "--dev-key=on"}, args...)
 	if os.Geteuid() != 0 {
-		r.args = append(r.args, "--allow-weak-isolation", "on")
+		r.args = append(r.args, "--allow-weak-isolation=on")
 	}
 	return r
+}
+
+// developed are the same arguments for a node of development.
+func developed(args []string) []string {
+	out := []string{"dev", "--plain", "off"}
+	for _, a := range args[1:] {
+		if a != "--dev-key=on" && a != "--allow-weak-isolation=on" {
+			out = append(out, a)
+		}
+	}
+	return out
 }
 
 // launch starts a node that is stopped with the test.
