@@ -19,7 +19,7 @@ func KeySource(r *http.Request, sourceIP string) string {
 	if a, err := netip.ParseAddr(sourceIP); err != nil || !a.Unmap().IsLoopback() {
 		return sourceIP // only who is on loopback is believed for that
 	}
-	if fromPage(r) || !localHost(r.Host) {
+	if fromPage(r) || !LocalHost(r.Host) {
 		return ""
 	}
 	return sourceIP
@@ -41,10 +41,10 @@ func fromPage(r *http.Request) bool {
 	return true
 }
 
-// localHost reports whether host, with a port or without, is a name that no site of the internet can have: an address of
+// LocalHost reports whether host, with a port or without, is a name that no site of the internet can have: an address of
 // loopback, localhost and what is below it, a name without a dot, Docker's name of its host, and LocalStack's public name
 // of 127.0.0.1, below which nobody else has one.
-func localHost(host string) bool {
+func LocalHost(host string) bool {
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
 	}

@@ -77,6 +77,9 @@ func (n *Node) doors(p *parts) error {
 	n.gauges(p)
 	p.handler = http.HandlerFunc(p.outside)
 	p.plain = p.gateway.Plain(nil)
+	if loopback(n.cfg.Plain) {
+		p.plain = ownNames(p.plain)
+	}
 	return nil
 }
 
@@ -151,6 +154,21 @@ func (p *parts) outside(w http.ResponseWriter, r *http.Request) {
 	default:
 		p.door.ServeHTTP(w, r)
 	}
+}
+
+// ownNames refuses requests by a name that a site of the internet may have: one that resolves to 127.0.0.1 for the browser
+// on this machine would let that site's pages read what the API answers.
+func ownNames(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if aws.LocalHost(r.Host) {
+			h.ServeHTTP(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusForbidden)
+		_ = json.NewEncoder(w).Encode(map[string]string{"message": "Forbidden: this address answers to localhost and 127.0.0.1 only. " +
+			"Let a tunnel or proxy send one of these as Host, or listen for others with --plain HOST:PORT."})
+	})
 }
 
 // fromSandbox stands for the address of code in a sandbox. Its socket's own is a loopback address, of the sandbox's network;

@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"encoding/json"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/rouse-dev/rouse/aws/sigv4"
+	"github.com/rouse-dev/rouse/cli"
 )
 
 // TestDataFolderIsPrivate: a folder that was there before, open to all, is not left so.
@@ -95,5 +97,46 @@ exports.handler = e => new Promise(done => {
 	}
 	if a := c.read(t, r); a.Status != 403 {
 		t.Errorf("the function URL with a signature for another service: got %s, want 403", a)
+	}
+}
+
+// TestPlainAnswersToItsOwnNames: a site whose name resolves to loopback cannot read a developer's API through the browser.
+func TestPlainAnswersToItsOwnNames(t *testing.T) {
+	data := t.TempDir()
+	n := openAs(t, true, settings(data), nil)
+	var info cli.NodeInfo
+	b, err := os.ReadFile(filepath.Join(data, cli.NodeFile))
+	if err == nil {
+		err = json.Unmarshal(b, &info)
+	}
+	must(t, err)
+	c := developer(n)
+	ask := func(host string) answer {
+		r, err := http.NewRequest("GET", "http://"+info.Plain+"/", nil)
+		must(t, err)
+		r.Host = host
+		return c.read(t, r)
+	}
+	_, port, err := net.SplitHostPort(info.Plain)
+	must(t, err)
+	for _, host := range []string{info.Plain, "localhost:" + port, "shop.localhost", "[::1]:" + port, "host.docker.internal:" + port} {
+		if a := ask(host); a.Status != 404 { // no API is deployed
+			t.Errorf("the plain address asked as %s: got %s, want 404", host, a)
+		}
+	}
+	for _, host := range []string{"evil.example", "evil.example:" + port, "localhost.evil.example", "10.0.0.1:" + port, "0.0.0.0:" + port} {
+		if a := ask(host); a.Status != 403 || !strings.Contains(a.Body, "localhost and 127.0.0.1 only") {
+			t.Errorf("the plain address asked as %s: got %s, want 403 and a hint", host, a)
+		}
+	}
+	data = t.TempDir()
+	openAs(t, true, settings(data, "plain", "0.0.0.0:0"), nil)
+	b, err = os.ReadFile(filepath.Join(data, cli.NodeFile))
+	if err == nil {
+		err = json.Unmarshal(b, &info)
+	}
+	must(t, err)
+	if a := ask("api.example.org"); a.Status != 404 {
+		t.Errorf("a plain address for everybody: got %s, want 404", a)
 	}
 }
