@@ -112,7 +112,7 @@ const slack = time.Second
 func TestStoreFails(t *testing.T) {
 	t.Parallel()
 	r := newRouse(t)
-	r.prefix = []string{"/bin/sh", "-c", `ulimit -f 4096; exec "$0" "$@"`} // blocks of 512 bytes: a file ends at 2 MiB
+	r.prefix = []string{"/bin/sh", "-c", `ulimit -f 2048; exec "$0" "$@"`} // blocks of 512 bytes: a file ends at 1 MiB
 	r.start(t)
 	r.call(t, "logs", "CreateLogGroup", m{"logGroupName": "/own"}, nil)
 	last := -1
