@@ -275,6 +275,10 @@ func hint(err error) string {
 
 // rootCause drops what the HTTP client says around a network error.
 func rootCause(err error) error {
+	var call *os.SyscallError
+	if errors.As(err, &call) {
+		return call.Err
+	}
 	var op *net.OpError
 	if errors.As(err, &op) && op.Err != nil {
 		return op.Err

@@ -56,7 +56,7 @@ func (a *app) deployCommand() *cobra.Command {
 	cmd := a.jsonFlag(&cobra.Command{
 		Use:   "deploy [TEMPLATE | FILE | DIR]",
 		Short: "Build an application and put it on a node",
-		Long: "Build what a template names (npm, pip, esbuild, go build), show what will change, and change it: all of it, or nothing.\n" +
+		Long: "Build what a template names (npm, pip, esbuild, go build), show what will change, and change it: all of it, or nothing. " +
 			"What Rouse does not implement is refused before anything is touched.",
 		Example: "  rouse deploy\n  rouse deploy template.yaml --name shop-test -p CouponSecret=s3cret\n  rouse deploy --plan",
 		Args:    atMost(1),
@@ -90,8 +90,8 @@ func (a *app) deployCommand() *cobra.Command {
 			return d.run(cmd.Context())
 		},
 	})
-	cmd.Flags().StringVarP(&name, "name", "n", "", "name of the stack (default: the folder's)")
-	cmd.Flags().StringArrayVarP(&params, "parameter", "p", nil, "a template parameter, NAME=VALUE")
+	cmd.Flags().StringVarP(&name, "name", "n", "", "`NAME` of the stack (default: the folder's)")
+	cmd.Flags().StringArrayVarP(&params, "parameter", "p", nil, "a template parameter, `NAME=VALUE`; may be repeated")
 	cmd.Flags().BoolVar(&plan, "plan", false, "show what would change and change nothing")
 	return cmd
 }
@@ -418,12 +418,16 @@ func (d *deployment) printPlan(w io.Writer, changes []change) {
 		fmt.Fprintf(w, "%s is up to date.\n", st.strong(d.project.Name))
 		return
 	}
+	width := 0
+	for _, c := range changes {
+		width = max(width, len(c.LogicalID))
+	}
 	for _, c := range changes {
 		mark := map[string]string{"Add": st.good("+"), "Modify": st.warn("~"), "Remove": st.bad("-")}[c.Action]
 		note := ""
 		if c.Replacement == "True" {
 			note = st.warn("  replaced")
 		}
-		fmt.Fprintf(w, "  %s %-34s %s%s\n", mark, c.LogicalID, st.dim(c.ResourceType), note)
+		fmt.Fprintf(w, "  %s %s  %s%s\n", mark, pad(c.LogicalID, width), st.dim(c.ResourceType), note)
 	}
 }

@@ -113,7 +113,7 @@ func (d *development) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.title("development", d.node)
+	d.title(modes["dev"], d.node)
 	fmt.Fprintln(d.Out)
 	d.fact("Isolation", isolation(s))
 	d.fact("Data", d.near(s.Data))
@@ -156,14 +156,15 @@ func (d *development) nothing() {
 	if !errors.Is(d.missing, project.ErrNothing) {
 		fmt.Fprintf(d.Out, "  %s\n\n", d.missing)
 	}
-	fmt.Fprintf(d.Out, "  There is no application here yet. In another terminal:\n\n")
+	fmt.Fprintf(d.Out, "  There is no application here yet.\n\n")
 	dir := ""
 	if d.path != d.dir() {
 		dir = " " + shellQuote(d.near(d.path))
 	}
-	for _, l := range [][2]string{{d.self() + " init" + dir, "starts one: a template and a function"},
-		{d.self() + " dev FILE", "runs a handler or a web application without a template"}} {
-		fmt.Fprintf(d.Out, "    %s  %s\n", d.style.code(pad(l[0], len(d.self())+9+len(dir))), d.style.dim(l[1]))
+	lines := [][2]string{{d.self() + " init" + dir, "starts one, and it runs here at once"},
+		{d.self() + " dev FILE", "runs one file: a handler or a web application"}}
+	for _, l := range lines {
+		fmt.Fprintf(d.Out, "    %s  %s\n", d.style.code(pad(l[0], max(len(lines[0][0]), len(lines[1][0])))), d.style.dim(l[1]))
 	}
 	fmt.Fprintln(d.Out)
 }

@@ -22,7 +22,7 @@ func (a *app) invokeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "invoke NAME [PAYLOAD | @FILE | -]",
 		Short: "Call a function",
-		Long: "Call a function with a JSON event: given as it is, read from a file (@event.json) or from standard input (-).\n" +
+		Long: "Call a function with a JSON event: given as it is, read from a file (@event.json) or from standard input (-). " +
 			"NAME is the function's own name, or the one that its template gives it. The result goes to standard output. When the " +
 			"function fails, its error does, and the exit code is 4.",
 		Example: "  rouse invoke hello\n  rouse invoke hello '{\"name\":\"you\"}' --log\n  rouse invoke hello:live @event.json\n" +

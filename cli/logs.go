@@ -22,7 +22,7 @@ func (a *app) logsCommand() *cobra.Command {
 	cmd := a.jsonFlag(&cobra.Command{
 		Use:   "logs [FUNCTION]",
 		Short: "Show what functions wrote, or follow it",
-		Long: "Show what a function wrote. FUNCTION is its own name, the one that its template gives it, or a log group such as\n" +
+		Long: "Show what a function wrote. FUNCTION is its own name, the one that its template gives it, or a log group such as " +
 			"/aws/lambda/products. With -f, show the lines as they come, of all functions when none is named.",
 		Example: "  rouse logs products\n  rouse logs products --since 1h --filter '?ERROR ?Exception'\n  rouse logs -f\n" +
 			"  rouse logs products --json | jq -r .text",
@@ -70,6 +70,7 @@ type logEvent struct {
 
 // printEvent prints a log line as a line of JSON.
 func (a *app) printEvent(e logEvent) error {
+	e.Text = strings.TrimRight(e.Text, "\n")
 	enc := json.NewEncoder(a.Out)
 	enc.SetEscapeHTML(false)
 	return enc.Encode(e)

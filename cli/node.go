@@ -81,13 +81,16 @@ func (a *app) statusCommand() *cobra.Command {
 			if a.json {
 				return a.printJSON(s)
 			}
-			fmt.Fprintf(a.Out, "%s %s, %s, up for %s, process %d\n", a.style.strong("rouse"), s.Version, s.Mode,
+			fmt.Fprintf(a.Out, "%s %s, %s, up for %s, process %d\n", a.style.strong("rouse"), s.Version, modes[s.Mode],
 				time.Since(s.Started).Round(time.Second), s.PID)
 			a.facts(s)
 			return nil
 		},
 	})
 }
+
+// modes are what a node is for, in words.
+var modes = map[string]string{"dev": "development", "serve": "production"}
 
 // facts prints what a node says of itself below its title.
 func (a *app) facts(s status) {

@@ -7,27 +7,24 @@ import (
 	"time"
 )
 
-// progressAfter is how long something may take before its steps are shown on a terminal.
+// progressAfter is how long something may take before its steps are shown.
 const progressAfter = time.Second
 
-// progress shows what is being done: on a terminal one line that changes, from the first second on; elsewhere nothing on
-// its own, since the outcome says it. The nil progress shows nothing.
+// progress shows what is being done, from the first second on: on a terminal one line that changes, elsewhere a plain line
+// for each step. The nil progress shows nothing. Safe for concurrent use.
 type progress struct {
 	w     io.Writer
 	style style
 	began time.Time
 
 	mu    sync.Mutex
-	shown bool // guarded by mu; a line stands there
-	last  string
-	timer *time.Timer
-	done  bool
+	shown bool        // guarded by mu; a line stands there
+	last  string      // guarded by mu
+	timer *time.Timer // guarded by mu; shows the first line
+	done  bool        // guarded by mu
 }
 
 func (a *app) progress() *progress {
-	if !a.errStyle.terminal {
-		return nil
-	}
 	return &progress{w: a.Err, style: a.errStyle, began: time.Now()}
 }
 
@@ -49,7 +46,7 @@ func (p *progress) step(what string) {
 	if time.Since(p.began) >= progressAfter {
 		p.show()
 	} else if p.timer == nil {
-		p.timer = time.AfterFunc(progressAfter, func() {
+		p.timer = time.AfterFunc(time.Until(p.began.Add(progressAfter)), func() {
 			p.mu.Lock()
 			defer p.mu.Unlock()
 			p.show()
@@ -62,9 +59,14 @@ func (p *progress) show() {
 	if p.done {
 		return
 	}
+	line := "… " + printable(p.last)
+	if !p.style.terminal {
+		fmt.Fprintln(p.w, line)
+		return
+	}
 	p.shown = true
 	columns, _ := p.style.size()
-	fmt.Fprintf(p.w, "\r\x1b[K%s", p.style.dim(cut("… "+printable(p.last), columns-1)))
+	fmt.Fprintf(p.w, "\r\x1b[K%s", p.style.dim(cut(line, columns-1)))
 }
 
 // end removes the line. It may be called twice.

@@ -292,7 +292,7 @@ func retry(ts *testscript.TestScript, neg bool, args []string) {
 	defer deadline.Stop()
 	defer tick.Stop()
 	for {
-		out, err := run(ts, args)
+		out, err := repeat(ts, args)
 		if err == nil {
 			fmt.Fprint(ts.Stdout(), out)
 			return
@@ -305,8 +305,8 @@ func retry(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// run runs one of the commands here that can be repeated, or a program.
-func run(ts *testscript.TestScript, args []string) (string, error) {
+// repeat runs one of the commands here that can be repeated, or a program.
+func repeat(ts *testscript.TestScript, args []string) (string, error) {
 	if args[0] == "http" {
 		req, want, err := parseRequest(args[1:])
 		if err != nil {
@@ -319,7 +319,7 @@ func run(ts *testscript.TestScript, args []string) (string, error) {
 		return body + "\n", err
 	}
 	if args[0] == "grep" { // grep TEXT COMMAND...: a program whose output has the text
-		out, err := run(ts, args[2:])
+		out, err := repeat(ts, args[2:])
 		if err == nil && !strings.Contains(out, args[1]) {
 			err = fmt.Errorf("the output lacks %q", args[1])
 		}

@@ -21,9 +21,9 @@ func (a *app) serveCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run a node for production",
-		Long: "Run a node for production. At its first start it makes a root access key and prints it, once; the development key\n" +
+		Long: "Run a node for production. At its first start it makes a root access key and prints it, once; the development key " +
 			"test/test is refused. Every setting is also read from ROUSE_NAME in the environment and from rouse.toml.",
-		Example: "  rouse serve --listen 0.0.0.0:4566 --data /var/lib/rouse --public-url https://rouse.example.org",
+		Example: "  rouse serve\n  rouse serve --listen 0.0.0.0:4566 --data /var/lib/rouse --public-url https://rouse.example.org",
 		Args:    atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.serve(cmd)
@@ -65,7 +65,7 @@ func (a *app) settingFlags(cmd *cobra.Command, wanted func(string) bool) {
 
 // startNode starts a node with the settings given as flags.
 func (a *app) startNode(ctx context.Context, cmd *cobra.Command, dev bool, dir string) (Node, error) {
-	o := NodeOptions{Dev: dev, Flags: map[string]string{}, Getenv: a.getenv, Log: a.Err, File: filepath.Join(dir, "rouse.toml")}
+	o := NodeOptions{Dev: dev, Flags: map[string]string{}, Getenv: a.setenv, Log: a.Err, File: filepath.Join(dir, "rouse.toml")}
 	known := map[string]bool{}
 	for _, s := range a.Settings {
 		known[s.Name] = true
@@ -79,11 +79,17 @@ func (a *app) startNode(ctx context.Context, cmd *cobra.Command, dev bool, dir s
 		o.File, o.Must = file, true
 	}
 	if _, given := o.Flags["data"]; !given {
-		if _, inEnv := a.getenv("ROUSE_DATA"); !inEnv && dev {
+		if _, inEnv := a.setenv("ROUSE_DATA"); !inEnv && dev {
 			o.Flags["data"] = filepath.Join(dir, ".rouse")
 		}
 	}
 	return a.Start(ctx, o)
+}
+
+// setenv reads a variable of a node; an empty one is as none.
+func (a *app) setenv(name string) (string, bool) {
+	v, ok := a.getenv(name)
+	return v, ok && v != ""
 }
 
 // signals is a context that ends with the first interrupt; a second one ends the process as if nobody listened.
@@ -98,7 +104,7 @@ func (a *app) serve(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	a.title("production", node)
+	a.title(modes["serve"], node)
 	if id, secret := node.FirstKey(); id != "" {
 		fmt.Fprintf(a.Out, "\n%s This is the first start. The root access key is shown once:\n\n  %s\n  %s\n\n", a.style.warn("Keep this."),
 			"AWS_ACCESS_KEY_ID="+id, "AWS_SECRET_ACCESS_KEY="+secret)

@@ -98,6 +98,9 @@ func (c *client) follow(ctx context.Context, name, last string, p *progress) err
 			return err
 		}
 		events, err := c.events(ctx, name, last)
+		if isNoStack(err) {
+			return nil
+		}
 		if err != nil {
 			return err
 		}
