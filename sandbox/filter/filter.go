@@ -23,8 +23,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Program is the filter for this machine as the kernel takes it, and its number of instructions.
-func Program() (code []byte, length int, err error) {
+// Program is the filter for this machine as the kernel takes it, and its number of instructions. Without unixSockets no
+// UNIX socket can be connected to by its path: for sandboxes that see the host's files, where such a socket may be a
+// container engine's or a key agent's, and Landlock does not govern it. Connected pairs, which runtimes use between their
+// own processes, stay.
+func Program(unixSockets bool) (code []byte, length int, err error) {
 	info, err := arch.GetInfo("")
 	if err != nil {
 		return nil, 0, err
@@ -43,7 +46,7 @@ func Program() (code []byte, length int, err error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	raw, err := bpf.Assemble(append(conditions(info), tail...))
+	raw, err := bpf.Assemble(append(conditions(info, unixSockets), tail...))
 	if err != nil {
 		return nil, 0, err
 	}
@@ -73,7 +76,7 @@ const newNamespaces = unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWUT
 	unix.CLONE_NEWUSER | unix.CLONE_NEWPID | unix.CLONE_NEWNET
 
 // conditions decide the calls whose arguments matter, finally, and let all others pass to what follows.
-func conditions(info *arch.Info) []bpf.Instruction {
+func conditions(info *arch.Info, unixSockets bool) []bpf.Instruction {
 	load := func(off uint32) bpf.Instruction { return bpf.LoadAbsolute{Off: off, Size: 4} }
 	ret := func(v uint32) bpf.Instruction { return bpf.RetConstant{Val: v} }
 	equal := func(v uint32, skip uint8) bpf.Instruction { // skips when it is not v
@@ -104,14 +107,25 @@ func conditions(info *arch.Info) []bpf.Instruction {
 	add("clone3", ret(retAbsent))
 	add("clone", load(low(0)), bpf.JumpIf{Cond: bpf.JumpBitsSet, Val: newNamespaces, SkipFalse: 1}, ret(retDenied),
 		ret(retAllow))
-	add("socketpair", oneOf(0, unix.AF_UNIX)...)
+	families := []uint32{unix.AF_INET, unix.AF_INET6}
+	pair := oneOf(0, unix.AF_UNIX)
+	if unixSockets {
+		families = append(families, unix.AF_UNIX)
+	} else {
+		// One of a pair of datagram sockets, which raw ones are too, could still be connected elsewhere.
+		stream := []bpf.Instruction{load(low(1)), bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: 0xf},
+			bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.SOCK_STREAM, SkipTrue: 2},
+			bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.SOCK_SEQPACKET, SkipTrue: 1}, ret(retDenied)}
+		pair = append(stream, pair...)
+	}
+	add("socketpair", pair...)
 	// A netlink socket of its own namespace's routes is how programs list their interfaces.
 	netlink := []bpf.Instruction{load(low(0)), equal(unix.AF_NETLINK, 4), load(low(2)),
 		equal(unix.NETLINK_ROUTE, 1), ret(retAllow), ret(retDenied)}
 	// Raw and packet sockets need a capability that nobody inside has; the type is checked all the same.
 	kind := []bpf.Instruction{load(low(1)), bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: 0xf}, equal(unix.SOCK_RAW, 1),
 		ret(retDenied)}
-	family := oneOf(0, unix.AF_UNIX, unix.AF_INET, unix.AF_INET6)
+	family := oneOf(0, families...)
 	add("socket", append(append(append([]bpf.Instruction{}, netlink...), kind...), family...)...)
 	add("personality", oneOf(0, 0, 0xffffffff)...)
 	return prog

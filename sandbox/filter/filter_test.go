@@ -22,9 +22,9 @@ const (
 )
 
 // load turns the filter into a machine that decides. The machine reads its words big-endian, as from a network.
-func load(t testing.TB) func(arch, number uint32, args ...uint64) uint32 {
+func load(t testing.TB, unixSockets bool) func(arch, number uint32, args ...uint64) uint32 {
 	t.Helper()
-	code, n, err := filter.Program()
+	code, n, err := filter.Program(unixSockets)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +69,7 @@ func native(t testing.TB) *arch.Info {
 }
 
 func TestProgram(t *testing.T) {
-	decide, info := load(t), native(t)
+	decide, info := load(t, true), native(t)
 	for _, c := range []struct {
 		name string
 		args []uint64
@@ -109,9 +109,33 @@ func TestProgram(t *testing.T) {
 	}
 }
 
+// TestWithoutUnixSockets: what is left are pairs, and of them those that stay connected to each other.
+func TestWithoutUnixSockets(t *testing.T) {
+	decide, info := load(t, false), native(t)
+	for _, c := range []struct {
+		name string
+		args []uint64
+		want uint32
+	}{
+		{"socket", []uint64{unix.AF_UNIX, unix.SOCK_STREAM}, denied}, {"socket", []uint64{unix.AF_UNIX, unix.SOCK_DGRAM}, denied},
+		{"socket", []uint64{unix.AF_INET, unix.SOCK_STREAM}, allow}, {"socket", []uint64{unix.AF_INET6, unix.SOCK_DGRAM}, allow},
+		{"socket", []uint64{unix.AF_NETLINK, unix.SOCK_RAW, unix.NETLINK_ROUTE}, allow},
+		{"socketpair", []uint64{unix.AF_UNIX, unix.SOCK_STREAM | unix.SOCK_CLOEXEC}, allow},
+		{"socketpair", []uint64{unix.AF_UNIX, unix.SOCK_SEQPACKET | unix.SOCK_NONBLOCK}, allow},
+		{"socketpair", []uint64{unix.AF_UNIX, unix.SOCK_DGRAM | unix.SOCK_CLOEXEC}, denied},
+		{"socketpair", []uint64{unix.AF_UNIX, unix.SOCK_RAW}, denied},
+		{"socketpair", []uint64{unix.AF_INET, unix.SOCK_STREAM}, denied},
+		{"read", nil, allow}, {"connect", nil, allow}, {"clone3", nil, absent}, {"unshare", nil, denied},
+	} {
+		if got := decide(uint32(info.ID), uint32(info.SyscallNames[c.name]), c.args...); got != c.want {
+			t.Errorf("%s%#x: got %#x, want %#x", c.name, c.args, got, c.want)
+		}
+	}
+}
+
 // TestNoArgumentIsTakenForANumber: for all families and flags, whatever calls have these numbers.
 func TestNoArgumentIsTakenForANumber(t *testing.T) {
-	decide, info := load(t), native(t)
+	decide, info := load(t, true), native(t)
 	number := func(name string) uint32 { return uint32(info.SyscallNames[name]) }
 	for v := range uint64(1024) {
 		switch v {
@@ -129,7 +153,7 @@ func TestNoArgumentIsTakenForANumber(t *testing.T) {
 
 // TestEveryCallIsDecided: nothing but the list is allowed.
 func TestEveryCallIsDecided(t *testing.T) {
-	decide, info := load(t), native(t)
+	decide, info := load(t, true), native(t)
 	allowed := 0
 	for number := range info.SyscallNumbers {
 		switch got := decide(uint32(info.ID), uint32(number)); got {
@@ -147,7 +171,7 @@ func TestEveryCallIsDecided(t *testing.T) {
 
 func BenchmarkProgram(b *testing.B) {
 	for b.Loop() {
-		if _, _, err := filter.Program(); err != nil {
+		if _, _, err := filter.Program(true); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -104,7 +104,7 @@ func Open(ctx context.Context, c Config) (*Driver, error) {
 		d.max = sandboxesMax
 	}
 	var err error
-	if d.filter, d.filterN, err = filter.Program(); err != nil {
+	if d.filter, d.filterN, err = filter.Program(true); err != nil {
 		return nil, fmt.Errorf("assemble the system call filter: %w", err)
 	}
 	if d.tree, d.treeErr = cgroup.Open(c.Cgroups); d.treeErr == nil {

@@ -33,7 +33,7 @@ func newConfinement() (confinement, error) {
 	if v, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION); errno == 0 {
 		c.landlock = int(v)
 	}
-	code, n, err := filter.Program()
+	code, n, err := filter.Program(false)
 	if err != nil {
 		return c, err
 	}
@@ -52,7 +52,7 @@ func (c confinement) checks() (files, calls sandbox.Check) {
 		files.State, files.Detail = sandbox.Missing, "a function reads and writes what the node's user can"
 		files.Lift = "boot with Landlock (lsm=landlock,…; Linux 5.13 or newer)"
 	}
-	return files, sandbox.Check{Name: sandbox.CheckSyscalls, State: sandbox.InForce, Detail: "by seccomp, an allow-list"}
+	return files, sandbox.Check{Name: sandbox.CheckSyscalls, State: sandbox.InForce, Detail: "by seccomp, an allow-list; the host's UNIX sockets cannot be connected to"}
 }
 
 // start starts p on a thread of its own that first gives up what the child shall not have. Landlock, seccomp and

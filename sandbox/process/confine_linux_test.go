@@ -1,6 +1,7 @@
 package process_test
 
 import (
+	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -46,6 +47,33 @@ func TestConfined(t *testing.T) {
 	if _, err := os.ReadFile(secret); err != nil {
 		t.Errorf("the node itself cannot read %s any more: %v", secret, err)
 	}
+}
+
+// TestNoSocketOfTheHost: a daemon that listens on a path is as far away as its files. Pairs still work: runtimes use them.
+func TestNoSocketOfTheHost(t *testing.T) {
+	const python = "/usr/bin/python3" // the system's: another one may lie where the payload cannot read
+	if _, err := os.Stat(python); err != nil {
+		t.Skip("no python3 to connect with: ", err)
+	}
+	path := filepath.Join(t.TempDir(), "s")
+	ln, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	b := sandboxtest.Create(t, open(t, process.Config{}), sandbox.Spec{})
+	p := sandboxtest.Shell(t, b, `"$1" -c '
+import socket, sys
+a, b = socket.socketpair()
+a.send(b"pair"); print(b.recv(9).decode())
+try:
+    socket.socket(socket.AF_UNIX).connect(sys.argv[1]); print("connected")
+except PermissionError:
+    print("denied")
+' "$2"`, python, path)
+	p.Expect("pair")
+	p.Expect("denied")
+	p.End()
 }
 
 func TestMountAfterExecOutsideOfReadable(t *testing.T) {

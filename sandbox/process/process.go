@@ -6,8 +6,8 @@
 // symbolic link into it, and Path tells the guest where things are. The processes share the host's network, users and
 // process list; nothing bounds their memory or time. On Linux the first of them is started from a thread that has put
 // on Landlock (only the system's programs, the image, the mounts and the own folder can be opened; no signals to the
-// outside), no_new_privs and seccomp, and is thrown away; the node itself stays as it is. Report says all this loudly,
-// and `serve` does not run on it unless told.
+// outside), no_new_privs and seccomp (which keeps the host's UNIX sockets away, as Landlock does not), and is thrown
+// away; the node itself stays as it is. Report says all this loudly, and `serve` does not run on it unless told.
 //
 //	<Dir>/rouse-sandboxes-XXXX/lock     held by the node: a folder whose lock is free belongs to the dead, Open removes it
 //	<Dir>/rouse-sandboxes-XXXX/s1/tmp   the sandbox's /tmp
