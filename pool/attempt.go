@@ -18,7 +18,7 @@ import (
 // end or its timeout.
 func (p *Pool) Attempt(ctx context.Context, v *catalog.Version, inv rouse.Invocation, out rouse.Sink) (rouse.Result, error) {
 	began := time.Now()
-	g, err := p.lend(ctx, v)
+	g, err := p.lendAwake(ctx, v)
 	waited := time.Since(began)
 	var failed *guest.InitError
 	switch {
@@ -37,14 +37,26 @@ func (p *Pool) Attempt(ctx context.Context, v *catalog.Version, inv rouse.Invoca
 	return res, nil
 }
 
+// lendAwake lends an instance that is not frozen. One that cannot be thawed goes: the event has not reached it, so another may
+// have it.
+func (p *Pool) lendAwake(ctx context.Context, v *catalog.Version) (grant, error) {
+	for {
+		g, err := p.lend(ctx, v)
+		if err != nil {
+			return g, err
+		}
+		if err = g.inst.thaw(); err == nil {
+			return g, nil
+		}
+		p.cfg.Logger.Warn("thaw instance", "fn", v.ARN.String(), "err", err)
+		p.giveBack(g.inst, 0, false)
+	}
+}
+
 // run makes the attempt on an instance that the caller was lent. healthy says whether it can take another.
 func (in *instance) run(ctx context.Context, inv rouse.Invocation, out rouse.Sink, t rouse.Timing) (res rouse.Result, healthy bool) {
 	v := in.set.v
 	res = rouse.Result{Version: v.Number}
-	if err := in.thaw(); err != nil {
-		res.Error = rouse.Unhandled("Runtime.ExitError", fmt.Sprintf("RequestId: %s Error: Runtime exited without providing a reason", inv.ID))
-		return res, false
-	}
 	in.refresh(ctx)
 	say := in.lines.begin(inv)
 	say("START RequestId: %s Version: %s", inv.ID, v.Number)

@@ -1,9 +1,6 @@
 package pool
 
-import (
-	"context"
-	"time"
-)
+import "time"
 
 // demand is what decides how many starts of one set are worth having.
 type demand struct {
@@ -41,18 +38,23 @@ func (s *set) demand() demand {
 	return d
 }
 
-// scale starts what the queue of a set asks for. The caller holds mu.
-func (p *Pool) scale(ctx context.Context, s *set) {
-	for n := s.demand().starts(); s.starting < n && !p.closed; {
-		p.startOne(ctx, s)
+// scale starts what the queue of a set asks for; in a pool that closes it refuses who waits. It is called whenever somebody
+// has come to the queue, has waited for long, or an instance or a start has ended: so whoever waits longer than patience has
+// a start on its way. The caller holds mu.
+func (p *Pool) scale(s *set) {
+	for p.closed && len(s.waiting) > 0 {
+		p.answer(s, grant{err: stopping()})
+	}
+	for n := s.demand().starts(); s.starting < n; {
+		p.startOne(s)
 	}
 }
 
 // rescale looks again at a queue in which somebody has waited for long.
-func (p *Pool) rescale(ctx context.Context, s *set) {
+func (p *Pool) rescale(s *set) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.scale(ctx, s)
+	p.scale(s)
 }
 
 // lowest follows the smallest of the newest values: down at once, up slowly.

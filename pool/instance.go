@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rouse-dev/rouse/catalog"
@@ -23,6 +24,7 @@ type instance struct {
 	box      sandbox.Sandbox
 	guest    *guest.Guest
 	endpoint net.Listener
+	serving  sync.WaitGroup // the endpoint
 	address  string
 	lines    *lines
 	release  func()
@@ -35,10 +37,11 @@ type instance struct {
 	oom      bool
 	measured time.Time
 
-	mu     sync.Mutex
-	timer  *time.Timer // guarded by mu; freezes it when idle for a while
-	idle   bool        // guarded by mu
-	frozen bool        // guarded by mu
+	timer *time.Timer // the pool's; freezes it when idle for a while
+	idle  atomic.Bool // set by the pool
+
+	mu     sync.Mutex // held while it is frozen or thawed, which may take long: never taken with the pool's mutex held
+	frozen bool       // guarded by mu
 }
 
 // charge is what the instance counts for in the pool's budget while it is busy.
@@ -48,11 +51,9 @@ func chargeOf(v *catalog.Version) int64 { return int64(v.MemoryMB) << 20 }
 
 func (in *instance) alive() bool { return !ended(in.box) }
 
-// freezeAfter freezes the instance when it has been idle for d. Called with the pool's mutex held.
+// freezeAfter freezes the instance when it has been idle for d. The caller holds the pool's mutex.
 func (in *instance) freezeAfter(d time.Duration) {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	in.idle = true
+	in.idle.Store(true)
 	if in.timer == nil {
 		in.timer = time.AfterFunc(d, in.freeze)
 		return
@@ -60,23 +61,24 @@ func (in *instance) freezeAfter(d time.Duration) {
 	in.timer.Reset(d)
 }
 
-// freeze stops an instance that is still idle. A driver that cannot leaves it running, as its report says.
+// freeze stops an instance that is still idle. A driver that cannot leaves it running, as its report says; one that got
+// stuck in the middle of it goes back.
 func (in *instance) freeze() {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if in.idle && !in.frozen {
-		in.frozen = in.box.Freeze() == nil
+	if !in.idle.Load() || in.frozen {
+		return
 	}
+	in.frozen = in.box.Freeze() == nil || in.box.Thaw() != nil
 }
 
-// thawLater marks the instance as busy; thaw, outside the pool's mutex, does the work.
+// thawLater marks the instance as busy; thaw, outside the pool's mutex, does the work. The caller holds the pool's mutex.
 func (in *instance) thawLater() {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	in.idle = false
+	in.idle.Store(false)
 	in.timer.Stop()
 }
 
+// thaw lets a frozen instance go on. One that cannot is of no use.
 func (in *instance) thaw() error {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -144,6 +146,7 @@ func (in *instance) close() {
 	}
 	if in.endpoint != nil {
 		_ = in.endpoint.Close() // nothing was promised to who is gone
+		in.serving.Wait()
 	}
 	if in.release != nil {
 		in.release()

@@ -201,7 +201,7 @@ func (m *Maker) show(in *instance, v *catalog.Version, code Code) error {
 		return fmt.Errorf("listen in sandbox: %w", err)
 	}
 	in.endpoint, in.address = ln, addr
-	go m.Endpoint(ln) // ends when close closes ln
+	in.serving.Go(func() { m.Endpoint(ln) }) // until close closes ln
 	return nil
 }
 

@@ -15,8 +15,8 @@
 // per core, because too many at once make all of them late.
 //
 // Memory is a budget. A busy instance counts with all its configured memory, an idle one with a quarter, since most of its
-// pages are cold. What does not fit evicts the instance idle for longest, of any function; when none is idle the start
-// waits, and after a while the caller gets Throttled.
+// pages are cold. What does not fit evicts the instances idle for longest, of any function; when that would not be enough the
+// start waits, lets others pass, and after a while its caller gets Throttled.
 //
 // Behind the sets lie spares (spare.go): empty sandboxes (level L1), and sandboxes in which the runtime of a memory class is
 // up already (level L2). A start takes the best there is, and others are made in its place once it is over.
@@ -24,8 +24,9 @@
 // A set belongs to one revision of one version. When the function changes, idle instances of older revisions go at once
 // and busy ones when they are done. Nothing here is durable: a node that dies takes its instances along.
 //
-// The pool decides with one mutex held for lines, never over I/O. Making instances, the talk with their guests and the
-// lines around an attempt are in instance.go and attempt.go.
+// The pool decides with one mutex held for lines, never over I/O: demand.go says how many starts a queue is worth, start.go
+// makes them. Making instances, the talk with their guests and the lines around an attempt are in maker.go, instance.go and
+// attempt.go.
 package pool
 
 import (
@@ -58,13 +59,17 @@ type Pool struct {
 	starts chan struct{} // one token per start under way
 	wg     sync.WaitGroup
 
-	mu     sync.Mutex
-	sets   map[revision]*set      // guarded by mu
-	all    map[*instance]struct{} // guarded by mu; idle and busy
-	idle   *list.List             // guarded by mu; *instance, idle for longest first
-	memory int64                  // guarded by mu; what instances count for
-	freed  chan struct{}          // guarded by mu; closed and replaced when memory is given up or an instance becomes idle
-	closed bool                   // guarded by mu
+	closing chan struct{} // closed by Close: starts end
+
+	mu       sync.Mutex
+	sets     map[revision]*set      // guarded by mu
+	all      map[*instance]struct{} // guarded by mu; idle and busy
+	idle     *list.List             // guarded by mu; *instance, idle for longest first
+	starting int                    // guarded by mu; of all sets, retired ones included
+	waiting  int                    // guarded by mu; the same of callers
+	memory   int64                  // guarded by mu; what instances count for
+	freed    chan struct{}          // guarded by mu; closed and replaced when memory is given up or an instance becomes idle
+	closed   bool                   // guarded by mu
 }
 
 // revision names a set: two revisions of $LATEST are two sets.
@@ -120,7 +125,8 @@ func New(cfg Config) *Pool {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Pool{cfg: cfg, starts: make(chan struct{}, cfg.Starts), sets: map[revision]*set{}, all: map[*instance]struct{}{}, idle: list.New(), freed: make(chan struct{})}
+	return &Pool{cfg: cfg, starts: make(chan struct{}, cfg.Starts), closing: make(chan struct{}), sets: map[revision]*set{},
+		all: map[*instance]struct{}{}, idle: list.New(), freed: make(chan struct{})}
 }
 
 // lend finds an instance for one invocation of v: an idle one, or whichever comes first of one given back and one started.
@@ -137,14 +143,12 @@ func (p *Pool) lend(ctx context.Context, v *catalog.Version) (grant, error) {
 	}
 	t := &ticket{got: make(chan grant, 1), since: time.Now()}
 	s.waiting = append(s.waiting, t)
-	// Starts outlive the caller: when the caller goes, the instance serves the next one.
-	background := context.WithoutCancel(ctx)
-	p.scale(background, s)
-	if s.starting == 0 {
-		later := time.AfterFunc(patience, func() { p.rescale(background, s) })
-		defer later.Stop()
-	}
+	p.waiting++
+	p.scale(s)
 	p.mu.Unlock()
+	// What scale decided for others need not be enough for this one, and may be dropped when they go.
+	later := time.AfterFunc(patience, func() { p.rescale(s) })
+	defer later.Stop()
 
 	select {
 	case g := <-t.got:
@@ -157,22 +161,18 @@ func (p *Pool) lend(ctx context.Context, v *catalog.Version) (grant, error) {
 
 func stopping() error { return rouse.Errorf(rouse.Unavailable, "the node is stopping") }
 
-// startOne starts an instance in the background. The caller holds mu.
-func (p *Pool) startOne(ctx context.Context, s *set) {
-	s.count++
-	s.starting++
-	p.wg.Go(func() { p.start(ctx, s) })
-}
-
-// set finds or makes the set of v and retires the sets of older revisions. The caller holds mu.
+// set finds or makes the set of v. One that is current retires those of other revisions; a caller who found v just before
+// it was replaced does not. The caller holds mu.
 func (p *Pool) set(v *catalog.Version) *set {
 	r := revisionOf(v)
 	if s := p.sets[r]; s != nil {
 		return s
 	}
-	for other, s := range p.sets {
-		if other.arn == r.arn {
-			p.retire(other, s)
+	if p.cfg.Current(v) {
+		for other, s := range p.sets {
+			if other.arn == r.arn {
+				p.retire(other, s)
+			}
 		}
 	}
 	s := &set{v: v}
@@ -230,7 +230,7 @@ func (p *Pool) forget(inst *instance) {
 	delete(p.all, inst)
 	p.signal()
 	p.wg.Go(inst.close)
-	p.scale(context.Background(), inst.set) // those who waited for it
+	p.scale(inst.set) // those who waited for it
 }
 
 // signal wakes those who wait for memory. The caller holds mu.
@@ -239,16 +239,17 @@ func (p *Pool) signal() {
 	p.freed = make(chan struct{})
 }
 
-// giveBack returns an instance after an attempt of some length. A broken one goes.
+// giveBack returns an instance after an attempt of some length. A broken one goes, and what its attempt took says nothing of
+// how long others take.
 func (p *Pool) giveBack(inst *instance, ran time.Duration, healthy bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := inst.set
-	s.run = lowest(s.run, ran)
-	if !healthy || !inst.alive() || s.retired || p.closed {
+	if !healthy || !inst.alive() {
 		p.forget(inst)
 		return
 	}
+	s.run = lowest(s.run, ran)
 	p.offer(s, grant{inst: inst})
 }
 
@@ -277,97 +278,21 @@ func (p *Pool) cancel(s *set, t *ticket) {
 	for i, w := range s.waiting {
 		if w == t {
 			s.waiting = append(s.waiting[:i], s.waiting[i+1:]...)
+			p.waiting--
 			return
 		}
 	}
-	if g := <-t.got; g.inst != nil {
+	switch g := <-t.got; {
+	case g.inst == nil: // an error, which whoever comes next will meet
+	case g.inst.alive():
 		p.offer(s, g)
+	default:
+		p.forget(g.inst)
 	}
 }
 
 // idleShare is the part of its memory that an idle instance counts with: one quarter.
 const idleShare = 4
-
-// start makes one instance for whoever waits first. Its turn comes in order; by then it may not be needed.
-func (p *Pool) start(ctx context.Context, s *set) {
-	p.starts <- struct{}{}
-	defer func() { <-p.starts }()
-	g := grant{}
-	if p.wanted(s) {
-		if g.err = p.reserve(ctx, chargeOf(s.v)); g.err == nil {
-			g.inst, g.start, g.err = p.cfg.Maker.make(ctx, s.v)
-			if g.err != nil {
-				p.unreserve(chargeOf(s.v))
-			}
-		}
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	s.starting--
-	switch {
-	case g.inst != nil:
-		s.boot = lowest(s.boot, g.start.total())
-		g.inst.set = s
-		p.all[g.inst] = struct{}{}
-		p.offer(s, g)
-	case g.err == nil && p.closed:
-		g.err = stopping()
-		fallthrough
-	default:
-		s.count--
-		if g.err != nil && len(s.waiting) > 0 {
-			p.answer(s, g)
-		}
-		p.scale(ctx, s)
-	}
-}
-
-// wanted reports whether the queue of s still asks for as many starts as are on their way.
-func (p *Pool) wanted(s *set) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return !p.closed && s.starting <= s.demand().starts()
-}
-
-func (p *Pool) unreserve(charge int64) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.memory -= charge
-	p.signal()
-}
-
-// answer tells the first who waits. The caller holds mu.
-func (p *Pool) answer(s *set, g grant) {
-	t := s.waiting[0]
-	s.waiting = s.waiting[1:]
-	t.got <- g
-}
-
-// reserve takes memory out of the budget, evicting what has been idle for longest, waiting if nothing is.
-func (p *Pool) reserve(ctx context.Context, charge int64) error {
-	deadline := time.NewTimer(p.cfg.WaitMax)
-	defer deadline.Stop()
-	for {
-		p.mu.Lock()
-		for p.memory+charge > p.cfg.MemoryBytes && p.idle.Len() > 0 {
-			p.discardIdle(p.idle.Front().Value.(*instance))
-		}
-		if p.memory+charge <= p.cfg.MemoryBytes || p.memory == 0 {
-			p.memory += charge
-			p.mu.Unlock()
-			return nil
-		}
-		freed := p.freed
-		p.mu.Unlock()
-		select {
-		case <-freed:
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-deadline.C:
-			return rouse.Errorf(rouse.Throttled, "Rate Exceeded.").WithCode("ConcurrentInvocationLimitExceeded")
-		}
-	}
-}
 
 // Run lets idle instances go when their time is over or their version is, until ctx is done.
 func (p *Pool) Run(ctx context.Context) error {
@@ -403,13 +328,17 @@ func (p *Pool) reap(now time.Time) {
 	}
 }
 
-// Close ends every idle instance, lets busy ones finish until ctx is done, ends the rest and waits for all to be gone.
-// No Attempt may begin after Close did.
+// Close refuses who waits for an instance, ends every idle instance and every start, lets busy instances finish until ctx is
+// done, ends the rest and waits for all to be gone. Attempts that begin later are refused.
 func (p *Pool) Close(ctx context.Context) error {
 	p.mu.Lock()
-	p.closed = true
+	if !p.closed {
+		p.closed = true
+		close(p.closing)
+	}
 	for r, s := range p.sets {
 		p.retire(r, s)
+		p.scale(s)
 	}
 	p.mu.Unlock()
 	err := p.drain(ctx)
@@ -453,6 +382,7 @@ func (p *Pool) Warm(v *catalog.Version) {
 // Counts is how many instances there are.
 type Counts struct {
 	Idle, Busy, Starting int
+	Waiting              int   // callers who wait for one
 	MemoryBytes          int64 // what they count for in the budget
 }
 
@@ -460,10 +390,5 @@ type Counts struct {
 func (p *Pool) Counts() Counts {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	c := Counts{Idle: p.idle.Len(), MemoryBytes: p.memory}
-	for _, s := range p.sets {
-		c.Starting += s.starting
-		c.Busy += s.count - s.starting - len(s.idle)
-	}
-	return c
+	return Counts{Idle: p.idle.Len(), Busy: len(p.all) - p.idle.Len(), Starting: p.starting, Waiting: p.waiting, MemoryBytes: p.memory}
 }
