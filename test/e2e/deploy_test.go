@@ -22,7 +22,7 @@ func TestDeployIsWholeOrNothing(t *testing.T) {
 	if err := os.Mkdir(project, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	writeTemplate(t, project, "one")
+	writeTemplate(t, project, "one", false)
 	began := time.Now()
 	if out, err := r.command(t.Context(), "deploy", project, "--name", "whole"); err != nil {
 		t.Fatalf("a deployment that nobody disturbs: %v\n%s", err, out)
@@ -34,22 +34,32 @@ func TestDeployIsWholeOrNothing(t *testing.T) {
 	r.remove(t, "whole")
 
 	outcomes := map[string]int{}
-	for i := range soak(4, 30) {
+	for i := range soak(3, 30) {
 		name := fmt.Sprintf("s%d", i)
-		outcomes[r.disturbed(t, project, name, between(random, undisturbed/10, undisturbed))]++
-		if i%2 == 0 {
-			outcomes[r.disturbed(t, project, name, between(random, undisturbed/10, undisturbed))]++ // once more over what there is
+		deploy := func(broken bool) {
+			t.Helper()
+			writeTemplate(t, project, fmt.Sprint(name, broken, random.Uint64()), broken)
+			outcomes[r.disturbed(t, project, name, between(random, undisturbed/10, undisturbed*3/2))]++
+		}
+		switch i % 3 {
+		case 0:
+			deploy(false)
+			deploy(false) // once more over what there is
+		case 1:
+			deploy(true) // fails by itself and is rolled back
+		case 2:
+			deploy(false)
+			deploy(true)
 		}
 		r.remove(t, name)
 	}
 	t.Logf("undisturbed %s; outcomes %v", undisturbed.Round(time.Millisecond), outcomes)
 }
 
-// disturbed deploys a template that differs from the last, kills the node after a while, and returns how the stack came to
+// disturbed deploys the template, kills the node after a while, and returns how the stack came to
 // rest after the next start.
 func (r *rouse) disturbed(t *testing.T, project, name string, after time.Duration) string {
 	t.Helper()
-	writeTemplate(t, project, fmt.Sprint(name, after))
 	held := holdingsOf(t, r.cmd.Process.Pid)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -162,7 +172,8 @@ func (r *rouse) made(t *testing.T) (all []string) {
 }
 
 // writeTemplate writes a template of functions behind an API, one of them on a schedule too. The word is in all of them.
-func writeTemplate(t *testing.T, project, word string) {
+// A broken one has a resource that fails when all others are made.
+func writeTemplate(t *testing.T, project, word string, broken bool) {
 	t.Helper()
 	var b strings.Builder
 	b.WriteString("Transform: AWS::Serverless-2016-10-31\nResources:\n")
@@ -178,6 +189,13 @@ func writeTemplate(t *testing.T, project, word string) {
 `, i, word, i)
 	}
 	b.WriteString("        Hourly: {Type: Schedule, Properties: {Schedule: rate(1 hour)}}\n")
+	if broken {
+		b.WriteString(`  Broken:
+    Type: AWS::Lambda::Permission
+    DependsOn: [F0, F1, F2, F3, F4, F5, F6, F7, F8, F9]
+    Properties: {FunctionName: nobody, Action: "lambda:InvokeFunction", Principal: events.amazonaws.com}
+`)
+	}
 	if err := os.WriteFile(filepath.Join(project, "template.yaml"), []byte(b.String()), 0o644); err != nil {
 		t.Fatal(err)
 	}

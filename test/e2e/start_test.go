@@ -180,3 +180,28 @@ func TestRefusesTheDevelopmentKey(t *testing.T) {
 		t.Errorf("the data folder: got %v, %v; want nobody else to read it", st.Mode(), err)
 	}
 }
+
+// TestKilledWhileStarting: a start that is cut off at any moment leaves a folder that the next one takes.
+func TestKilledWhileStarting(t *testing.T) {
+	t.Parallel()
+	random := seeded(t)
+	r := newRouse(t)
+	began := time.Now()
+	r.start(t)
+	whole := time.Since(began)
+	r.kill(t)
+	for range soak(10, 100) {
+		if random.IntN(3) == 0 { // now and then the very first start
+			if err := os.RemoveAll(filepath.Join(r.dir, "data")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r.begin(t)
+		wait(between(random, 0, whole))
+		r.kill(t)
+	}
+	r.start(t)
+	t.Cleanup(func() { r.stop(t) })
+	r.make(t, fn{Name: "f", File: "probe.js"})
+	r.stays(t, "f", 0)
+}
