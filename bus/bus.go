@@ -125,7 +125,7 @@ func (b *Bus) PutRule(ctx context.Context, account string, r Rule) error {
 			"Member must satisfy regular expression pattern: [\\.\\-_A-Za-z0-9]+", r.Name)
 	}
 	expr, err := cron.Parse(r.Schedule)
-	if err != nil {
+	if err != nil || expr.Kind() == cron.At { // one-off times are EventBridge Scheduler's
 		return rouse.Errorf(rouse.Invalid, "Parameter ScheduleExpression is not valid.")
 	}
 	if err := b.checkRoom(ctx, account, r.Name); err != nil {

@@ -196,6 +196,7 @@ func TestRefusals(t *testing.T) {
 			text string
 		}{
 			{"schedule", b.PutRule(ctx, account, bus.Rule{Name: "x", Schedule: "every day"}), rouse.Invalid, "Parameter ScheduleExpression is not valid."},
+			{"one time", b.PutRule(ctx, account, bus.Rule{Name: "x", Schedule: "at(2030-01-01T00:00:00)"}), rouse.Invalid, "Parameter ScheduleExpression is not valid."},
 			{"name", b.PutRule(ctx, account, bus.Rule{Name: "a b", Schedule: "rate(1 day)"}), rouse.Invalid, "Value 'a b' at 'name' failed"},
 			{"no rule", b.PutTargets(ctx, account, "none", nil), rouse.NotFound, "Rule none does not exist on EventBus default."},
 			{"six targets", b.PutTargets(ctx, account, "r", six), rouse.Limit, "exceeds the maximum"},
