@@ -13,6 +13,8 @@ import (
 
 	"github.com/rouse-dev/rouse/aws/sigv4"
 	"github.com/rouse-dev/rouse/cli"
+	"github.com/rouse-dev/rouse/sandbox"
+	"github.com/rouse-dev/rouse/sandbox/process"
 )
 
 // TestDataFolderIsPrivate: a folder that was there before, open to all, is not left so.
@@ -98,6 +100,46 @@ exports.handler = e => new Promise(done => {
 	if a := c.read(t, r); a.Status != 403 {
 		t.Errorf("the function URL with a signature for another service: got %s, want 403", a)
 	}
+}
+
+// TestFunctionsSeeTheirOwnCode: without namespaces too, where paths of the host are paths of the function.
+func TestFunctionsSeeTheirOwnCode(t *testing.T) {
+	data := t.TempDir()
+	n := openAs(t, true, settings(data), nil)
+	if !confinesFiles(t) {
+		t.Skip("this system has nothing to keep a process from files")
+	}
+	c := developer(n)
+	makeFunction(t, c, "neighbour", "exports.handler = async () => 'secret sauce'")
+	makeFunction(t, c, "curious", `
+const fs = require("node:fs");
+exports.handler = async dirs => {
+  const seen = [fs.readFileSync(__filename, "utf8").length > 0 ? "own" : ""];
+  for (const d of dirs) { try { seen.push(...fs.readdirSync(d)); } catch (e) { seen.push(e.code); } }
+  return seen;
+}`)
+	if a := c.invoke(t, "neighbour", "{}"); a.Body != `"secret sauce"` {
+		t.Fatalf("the neighbour: got %s", a)
+	}
+	b, err := json.Marshal([]string{filepath.Join(data, "code"), data, filepath.Join(data, "blobs")})
+	must(t, err)
+	if a := c.invoke(t, "curious", string(b)); a.Body != `["own","EACCES","EACCES","EACCES"]` {
+		t.Errorf("what a function sees of the node's folders: got %s, want its own code and EACCES", a)
+	}
+}
+
+// confinesFiles reports whether the process driver hides files on this system.
+func confinesFiles(t *testing.T) bool {
+	t.Helper()
+	d, err := process.Open(t.Context(), process.Config{Dir: t.TempDir()})
+	must(t, err)
+	defer d.Close() //nolint:errcheck // it ran nothing
+	for _, check := range d.Report().Checks {
+		if check.Name == sandbox.CheckFiles {
+			return check.State != sandbox.Missing
+		}
+	}
+	return false
 }
 
 // TestPlainAnswersToItsOwnNames: a site whose name resolves to loopback cannot read a developer's API through the browser.

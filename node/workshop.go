@@ -121,8 +121,8 @@ func (n *Node) openDriver(ctx context.Context) (sandbox.Driver, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	return driver.Open(ctx, driver.Config{Name: name, Dir: dir, Readable: []string{n.folder(codeFolder), n.folder(runtimeFolder)},
-		Egress: n.cfg.Egress, Logger: n.log})
+	// No folder of code is readable for all: what a driver shows a function is its own, mounted before its processes start.
+	return driver.Open(ctx, driver.Config{Name: name, Dir: dir, Egress: n.cfg.Egress, Logger: n.log})
 }
 
 // maker is what the pool makes instances of.
