@@ -40,7 +40,8 @@ type shelf struct {
 	key  string
 	make func(context.Context) (*spare, error)
 	list []*spare
-	busy int // being made
+	busy int  // being made
+	gone bool // forgotten for others: what is still being made for it ends
 }
 
 // shelvesMax bounds the kinds of spares that are kept: beyond it those go that were used longest ago.
@@ -140,7 +141,7 @@ func (m *Maker) shelf(key string, make func(context.Context) (*spare, error)) *s
 		for _, s := range m.shelves[0].list {
 			m.filler.Go(s.end)
 		}
-		m.shelves[0].list = nil
+		m.shelves[0].list, m.shelves[0].gone = nil, true
 		m.shelves = m.shelves[1:]
 	}
 	return sh
@@ -169,7 +170,7 @@ func (m *Maker) fill(sh *shelf) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.ended || sh.busy > 0 || len(sh.list) >= want {
+	if m.ended || sh.gone || sh.busy > 0 || len(sh.list) >= want {
 		return
 	}
 	sh.busy++
@@ -187,12 +188,12 @@ func (m *Maker) fillOne(sh *shelf, want int) bool {
 	switch {
 	case err != nil:
 		m.Logger.Error("make spare sandbox", "err", err)
-	case m.ended || len(sh.list) >= want:
+	case m.ended || sh.gone || len(sh.list) >= want:
 		m.filler.Go(s.end)
 	default:
 		sh.list = append(sh.list, s)
 	}
-	if err == nil && !m.ended && len(sh.list) < want {
+	if err == nil && !m.ended && !sh.gone && len(sh.list) < want {
 		return true
 	}
 	sh.busy--
