@@ -25,7 +25,8 @@ func testPermission(t *testing.T, c *goClients) {
 	typed[*types.ResourceNotFoundException](t, err, "get a policy that is not there")
 	grant := &lambda.AddPermissionInput{
 		FunctionName: name, StatementId: aws.String("from-bucket"), Action: aws.String("lambda:InvokeFunction"),
-		Principal: aws.String("s3.amazonaws.com"), SourceArn: aws.String("arn:aws:s3:::photos"), SourceAccount: aws.String(account),
+		Principal: aws.String("s3.amazonaws.com"), SourceArn: aws.String("arn:aws:s3:::photos"),
+		SourceAccount: aws.String(account),
 	}
 	added, err := c.lambda.AddPermission(ctx, grant)
 	check(t, err, "add permission")
@@ -44,9 +45,11 @@ func testPermission(t *testing.T, c *goClients) {
 	policy, err := c.lambda.GetPolicy(ctx, &lambda.GetPolicyInput{FunctionName: name})
 	check(t, err, "get policy")
 	contains(t, aws.ToString(policy.Policy), `"Sid":"from-bucket"`, "policy")
-	_, err = c.lambda.RemovePermission(ctx, &lambda.RemovePermissionInput{FunctionName: name, StatementId: aws.String("nobody")})
+	_, err = c.lambda.RemovePermission(ctx, &lambda.RemovePermissionInput{FunctionName: name,
+		StatementId: aws.String("nobody")})
 	typed[*types.ResourceNotFoundException](t, err, "remove a permission that is not there")
-	_, err = c.lambda.RemovePermission(ctx, &lambda.RemovePermissionInput{FunctionName: name, StatementId: grant.StatementId, RevisionId: policy.RevisionId})
+	_, err = c.lambda.RemovePermission(ctx, &lambda.RemovePermissionInput{FunctionName: name,
+		StatementId: grant.StatementId, RevisionId: policy.RevisionId})
 	check(t, err, "remove permission")
 	_, err = c.lambda.GetPolicy(ctx, &lambda.GetPolicyInput{FunctionName: name})
 	typed[*types.ResourceNotFoundException](t, err, "get the policy after its last statement")
@@ -94,18 +97,23 @@ func testURL(t *testing.T, c *goClients) {
 	c.create(t, c.nodeFunction(t, *name, nodeWeb))
 	made, err := c.lambda.CreateFunctionUrlConfig(ctx, &lambda.CreateFunctionUrlConfigInput{
 		FunctionName: name, AuthType: types.FunctionUrlAuthTypeNone,
-		Cors: &types.Cors{AllowOrigins: []string{"https://shop.example"}, AllowMethods: []string{"GET"}, MaxAge: aws.Int32(60)},
+		Cors: &types.Cors{AllowOrigins: []string{"https://shop.example"}, AllowMethods: []string{"GET"},
+			MaxAge: aws.Int32(60)},
 	})
 	check(t, err, "create URL")
-	_, err = c.lambda.CreateFunctionUrlConfig(ctx, &lambda.CreateFunctionUrlConfigInput{FunctionName: name, AuthType: types.FunctionUrlAuthTypeNone})
+	_, err = c.lambda.CreateFunctionUrlConfig(ctx, &lambda.CreateFunctionUrlConfigInput{FunctionName: name,
+		AuthType: types.FunctionUrlAuthTypeNone})
 	typed[*types.ResourceConflictException](t, err, "create the URL twice")
 	url := aws.ToString(made.FunctionUrl)
 	want(t, strings.HasSuffix(url, "/"), true, "the URL ends with a slash")
 	got := c.node.send(t, request(t, "GET", url+"a%20b/c?q=1&q=2", ""))
 	want(t, got.status, 403, "status without a permission")
-	want(t, strings.TrimSpace(got.body), `{"Message":"Forbidden. For troubleshooting Function URL authorization issues, see: https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html"}`, "body without a permission")
-	for _, action := range []string{"lambda:InvokeFunctionUrl", "lambda:InvokeFunction"} { // since October 2025 both are needed
-		in := &lambda.AddPermissionInput{FunctionName: name, StatementId: aws.String(strings.ReplaceAll(action, ":", "-")), Action: aws.String(action), Principal: aws.String("*")}
+	want(t, strings.TrimSpace(got.body), `{"Message":"Forbidden. For troubleshooting Function URL authorization issues, see: `+
+		`https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html"}`, "body without a permission")
+	// Since October 2025 both are needed.
+	for _, action := range []string{"lambda:InvokeFunctionUrl", "lambda:InvokeFunction"} {
+		sid := strings.ReplaceAll(action, ":", "-")
+		in := &lambda.AddPermissionInput{FunctionName: name, StatementId: &sid, Action: aws.String(action), Principal: aws.String("*")}
 		if action == "lambda:InvokeFunctionUrl" {
 			in.FunctionUrlAuthType = types.FunctionUrlAuthTypeNone
 		} else {
@@ -120,7 +128,8 @@ func testURL(t *testing.T, c *goClients) {
 	})
 	want(t, got.status, 200, "status")
 	want(t, got.header.Get("X-Shape"), "2.0", "version of the event")
-	for _, part := range []string{`"method":"POST"`, `"path":"/a%20b/c"`, `"route":"$default"`, `"q":"1,2"`, `"body":"hello"`} {
+	for _, part := range []string{`"method":"POST"`, `"path":"/a%20b/c"`, `"route":"$default"`, `"q":"1,2"`,
+		`"body":"hello"`} {
 		contains(t, got.body, part, "body")
 	}
 	r := request(t, "OPTIONS", url, "")
@@ -130,7 +139,8 @@ func testURL(t *testing.T, c *goClients) {
 	want(t, got.header.Get("Access-Control-Allow-Origin"), "https://shop.example", "Access-Control-Allow-Origin")
 	want(t, got.header.Get("Access-Control-Max-Age"), "60", "Access-Control-Max-Age")
 
-	up, err := c.lambda.UpdateFunctionUrlConfig(ctx, &lambda.UpdateFunctionUrlConfigInput{FunctionName: name, AuthType: types.FunctionUrlAuthTypeAwsIam})
+	up, err := c.lambda.UpdateFunctionUrlConfig(ctx, &lambda.UpdateFunctionUrlConfigInput{FunctionName: name,
+		AuthType: types.FunctionUrlAuthTypeAwsIam})
 	check(t, err, "update URL")
 	want(t, aws.ToString(up.FunctionUrl), url, "URL after the update")
 	list, err := c.lambda.ListFunctionUrlConfigs(ctx, &lambda.ListFunctionUrlConfigsInput{FunctionName: name})

@@ -39,17 +39,22 @@ var commandLists = map[string][]command{
 		{args: "lambda wait function-active-v2 --function-name cli-function"},
 		{args: "lambda invoke --function-name cli-function --payload fileb://$DIR/event.json --log-type Tail " +
 			"--query [StatusCode,ExecutedVersion] $DIR/answer.json", out: "200\t$LATEST"},
-		{args: "lambda update-function-configuration --function-name $ARN --memory-size 256 --query MemorySize", out: "256"},
+		{args: "lambda update-function-configuration --function-name $ARN --memory-size 256 --query MemorySize",
+			out: "256"},
 		{args: "lambda wait function-updated --function-name cli-function"},
 		{args: "lambda publish-version --function-name cli-function --query Version", out: "1"},
-		{args: "lambda create-alias --function-name cli-function --name live --function-version 1 --query AliasArn", out: "$ARN:live"},
-		{args: "lambda list-versions-by-function --function-name cli-function --page-size 1 --query Versions[].Version", out: "$LATEST\n1"},
+		{args: "lambda create-alias --function-name cli-function --name live --function-version 1 --query AliasArn",
+			out: "$ARN:live"},
+		{args: "lambda list-versions-by-function --function-name cli-function --page-size 1 --query Versions[].Version",
+			out: "$LATEST\n1"},
 		{args: "lambda get-function --function-name cli-function:live --query Configuration.[Version,State,LastUpdateStatus]",
 			out: "1\tActive\tSuccessful"},
 		{args: "lambda create-function --function-name cli-function --runtime python3.13 --handler index.handler --role $ROLE " +
-			"--zip-file fileb://$DIR/code.zip", fails: "(ResourceConflictException) when calling the CreateFunction operation: Function already exist: cli-function"},
-		{args: "lambda get-function --function-name cli-nobody", fails: "(ResourceNotFoundException) when calling the GetFunction operation: " +
-			"Function not found: arn:aws:lambda:us-east-1:000000000000:function:cli-nobody"},
+			"--zip-file fileb://$DIR/code.zip",
+			fails: "(ResourceConflictException) when calling the CreateFunction operation: Function already exist: cli-function"},
+		{args: "lambda get-function --function-name cli-nobody",
+			fails: "(ResourceNotFoundException) when calling the GetFunction operation: " +
+				"Function not found: arn:aws:lambda:us-east-1:000000000000:function:cli-nobody"},
 		{args: "logs filter-log-events --log-group-name /aws/lambda/cli-function --filter-pattern order --query events[].message", has: "saw {\"order\": 7}"},
 		{args: "lambda delete-function --function-name cli-function"},
 		{args: "iam delete-role --role-name cli-function"},
@@ -69,7 +74,8 @@ var commandLists = map[string][]command{
 		{args: "logs create-log-group --log-group-name cli/logs"},
 		{args: "logs create-log-stream --log-group-name cli/logs --log-stream-name one"},
 		{args: "logs put-log-events --log-group-name cli/logs --log-stream-name one --log-events timestamp=$NOW,message=hello"},
-		{args: "logs filter-log-events --log-group-name cli/logs --filter-pattern hello --query events[].message", out: "hello"},
+		{args: "logs filter-log-events --log-group-name cli/logs --filter-pattern hello --query events[].message",
+			out: "hello"},
 		{args: "logs delete-log-group --log-group-name cli/logs"},
 		{args: "apigatewayv2 create-api --name cli-api --protocol-type HTTP --query ApiId", save: "API"},
 		{args: "apigatewayv2 get-apis --query Items[?Name=='cli-api'].ApiId", out: "$API"},
@@ -77,10 +83,12 @@ var commandLists = map[string][]command{
 		{args: "apigateway create-rest-api --name cli-rest --query id", save: "REST"},
 		{args: "apigateway get-resources --rest-api-id $REST --query items[].path", out: "/"},
 		{args: "apigateway delete-rest-api --rest-api-id $REST"},
-		{args: "events put-rule --name cli-rule --schedule-expression rate(1^hour) --query RuleArn", out: "arn:aws:events:us-east-1:000000000000:rule/cli-rule"},
+		{args: "events put-rule --name cli-rule --schedule-expression rate(1^hour) --query RuleArn",
+			out: "arn:aws:events:us-east-1:000000000000:rule/cli-rule"},
 		{args: "events list-rules --name-prefix cli-rule --query Rules[].ScheduleExpression", out: "rate(1 hour)"},
 		{args: "events delete-rule --name cli-rule"},
-		{args: "iam get-role --role-name cli-nobody", fails: "(NoSuchEntity) when calling the GetRole operation: The role with name cli-nobody cannot be found."},
+		{args: "iam get-role --role-name cli-nobody",
+			fails: "(NoSuchEntity) when calling the GetRole operation: The role with name cli-nobody cannot be found."},
 		{args: "dynamodb list-tables", fails: "Rouse does not implement"},
 	},
 }
@@ -140,7 +148,8 @@ func commandFolder(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	for name, content := range map[string][]byte{
-		"trust.json": []byte(trustLambda), "code.zip": archive(t, "index.py", pythonEcho), "event.json": []byte(`{"order":7}`),
+		"trust.json": []byte(trustLambda), "code.zip": archive(t, "index.py", pythonEcho),
+		"event.json": []byte(`{"order":7}`),
 	} {
 		check(t, os.WriteFile(filepath.Join(dir, name), content, 0o600), "write "+name)
 	}

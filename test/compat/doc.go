@@ -18,8 +18,9 @@
 // # What holds here
 //
 // Every part names its resources with its own prefix and removes what it made, so the parts neither need nor disturb one
-// another, and each can run alone: go test -run TestCompat/clients/python. Retries of the SDKs are off: an answer that only comes
-// at the second try is a fault. What AWS documents is the measure; a test is not bent to what Rouse does.
+// another, and each can run alone: go test -run TestCompat/clients/python. Retries of the SDKs are off, but for one fault of
+// the Go SDK's own (see onlyOwnFaults): an answer that only comes at the second try is a fault. What AWS documents is the
+// measure; a test is not bent to what Rouse does.
 //
 // It is a module of its own so that Rouse itself never links an AWS SDK.
 package compat

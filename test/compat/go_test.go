@@ -24,7 +24,13 @@ import (
 const account = "000000000000"
 
 // trustLambda lets Lambda take a role.
-const trustLambda = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"lambda.amazonaws.com"},"Action":"sts:AssumeRole"}]}`
+const trustLambda = `{"Version":"2012-10-17","Statement":[` +
+	`{"Effect":"Allow","Principal":{"Service":"lambda.amazonaws.com"},"Action":"sts:AssumeRole"}]}`
+
+// allow is a policy of one permission.
+func allow(action, resource string) string {
+	return `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"` + action + `","Resource":"` + resource + `"}]}`
+}
 
 // waitMax is the most that any waiter is given.
 const waitMax = 30 * time.Second
@@ -47,7 +53,8 @@ type goClients struct {
 func newClients(n *node, cfg aws.Config) *goClients {
 	return &goClients{
 		node: n, cfg: cfg, lambda: lambda.NewFromConfig(cfg), iam: iam.NewFromConfig(cfg), sts: sts.NewFromConfig(cfg),
-		logs: cloudwatchlogs.NewFromConfig(cfg), rest: apigateway.NewFromConfig(cfg), http: apigatewayv2.NewFromConfig(cfg),
+		logs: cloudwatchlogs.NewFromConfig(cfg), rest: apigateway.NewFromConfig(cfg),
+		http:   apigatewayv2.NewFromConfig(cfg),
 		stacks: cloudformation.NewFromConfig(cfg), events: eventbridge.NewFromConfig(cfg),
 	}
 }
@@ -58,14 +65,20 @@ func goSuite(t *testing.T, c *goClients) {
 		run  func(*testing.T, *goClients)
 	}{
 		{"function", testFunction}, {"function errors", testFunctionErrors}, {"function pages", testFunctionPages},
-		{"invoke", testInvoke}, {"invoke errors", testInvokeErrors}, {"invoke async", testInvokeAsync}, {"stream", testStream},
+		{"invoke", testInvoke}, {"invoke errors", testInvokeErrors}, {"invoke async", testInvokeAsync},
+		{"stream", testStream},
 		{"invoke limits", testInvokeLimits}, {"race", testRace}, {"names", testNames},
-		{"concurrency", testConcurrency}, {"version", testVersion}, {"layer", testLayer}, {"permission", testPermission},
-		{"url", testURL}, {"url signed", testURLSigned}, {"function tags", testFunctionTags}, {"event config", testEventConfig},
-		{"logs", testLogs}, {"log events", testLogEvents}, {"log errors", testLogErrors}, {"function logs", testFunctionLogs},
-		{"role", testRole}, {"policy", testPolicy}, {"user", testUser}, {"identity", testIdentity}, {"instance role", testInstanceRole},
+		{"concurrency", testConcurrency}, {"version", testVersion}, {"layer", testLayer},
+		{"permission", testPermission},
+		{"url", testURL}, {"url signed", testURLSigned}, {"function tags", testFunctionTags},
+		{"event config", testEventConfig},
+		{"logs", testLogs}, {"log events", testLogEvents}, {"log errors", testLogErrors},
+		{"function logs", testFunctionLogs},
+		{"role", testRole}, {"policy", testPolicy}, {"user", testUser}, {"identity", testIdentity},
+		{"instance role", testInstanceRole},
 		{"http api", testHTTPAPI}, {"http api pages", testHTTPAPIPages}, {"rest api", testRESTAPI}, {"rule", testRule},
-		{"stack", testStack}, {"change set", testChangeSet}, {"rollback", testRollback}, {"stack errors", testStackErrors},
+		{"stack", testStack}, {"change set", testChangeSet}, {"rollback", testRollback},
+		{"stack errors", testStackErrors},
 		{"region", testRegion},
 	} {
 		t.Run(part.name, func(t *testing.T) { t.Parallel(); part.run(t, c) })
@@ -76,15 +89,18 @@ func goSuite(t *testing.T, c *goClients) {
 func (c *goClients) makeRole(t *testing.T, name, service string) string {
 	t.Helper()
 	out, err := c.iam.CreateRole(t.Context(), &iam.CreateRoleInput{
-		RoleName: aws.String(name), AssumeRolePolicyDocument: aws.String(strings.Replace(trustLambda, "lambda.amazonaws.com", service, 1)),
+		RoleName: aws.String(name), AssumeRolePolicyDocument: aws.String(strings.Replace(trustLambda,
+			"lambda.amazonaws.com", service, 1)),
 	})
 	check(t, err, "create role "+name)
 	t.Cleanup(func() {
-		if _, err := c.iam.DeleteRole(context.Background(), &iam.DeleteRoleInput{RoleName: aws.String(name)}); err != nil {
+		if _, err := c.iam.DeleteRole(context.Background(),
+			&iam.DeleteRoleInput{RoleName: aws.String(name)}); err != nil {
 			t.Errorf("delete role %s: %v", name, err)
 		}
 	})
-	check(t, iam.NewRoleExistsWaiter(c.iam).Wait(t.Context(), &iam.GetRoleInput{RoleName: aws.String(name)}, waitMax), "wait for role")
+	check(t, iam.NewRoleExistsWaiter(c.iam).Wait(t.Context(), &iam.GetRoleInput{RoleName: aws.String(name)}, waitMax),
+		"wait for role")
 	return aws.ToString(out.Role.Arn)
 }
 
@@ -102,7 +118,8 @@ func (c *goClients) function(t *testing.T, name, source string) *lambda.CreateFu
 func (c *goClients) nodeFunction(t *testing.T, name, source string) *lambda.CreateFunctionInput {
 	t.Helper()
 	in := c.function(t, name, "")
-	in.Runtime, in.Code = lambdatypes.RuntimeNodejs22x, &lambdatypes.FunctionCode{ZipFile: archive(t, "index.mjs", source)}
+	in.Runtime, in.Code = lambdatypes.RuntimeNodejs22x, &lambdatypes.FunctionCode{ZipFile: archive(t, "index.mjs",
+		source)}
 	return in
 }
 
@@ -113,7 +130,8 @@ func (c *goClients) create(t *testing.T, in *lambda.CreateFunctionInput) *lambda
 	check(t, err, "create function "+*in.FunctionName)
 	t.Cleanup(func() {
 		var gone *lambdatypes.ResourceNotFoundException
-		_, err := c.lambda.DeleteFunction(context.Background(), &lambda.DeleteFunctionInput{FunctionName: in.FunctionName})
+		_, err := c.lambda.DeleteFunction(context.Background(),
+			&lambda.DeleteFunctionInput{FunctionName: in.FunctionName})
 		if err != nil && !errors.As(err, &gone) {
 			t.Errorf("delete function %s: %v", *in.FunctionName, err)
 		}
@@ -126,7 +144,8 @@ func (c *goClients) create(t *testing.T, in *lambda.CreateFunctionInput) *lambda
 // invoke runs a function with payload and fails t unless it succeeds.
 func (c *goClients) invoke(t *testing.T, name, payload string) string {
 	t.Helper()
-	out, err := c.lambda.Invoke(t.Context(), &lambda.InvokeInput{FunctionName: aws.String(name), Payload: []byte(payload)})
+	out, err := c.lambda.Invoke(t.Context(), &lambda.InvokeInput{FunctionName: aws.String(name),
+		Payload: []byte(payload)})
 	check(t, err, "invoke "+name)
 	if out.FunctionError != nil {
 		t.Fatalf("invoke %s: got the function error %s %s, want success", name, *out.FunctionError, out.Payload)

@@ -28,10 +28,12 @@ func (c *goClients) as(id, secret, token string) *goClients {
 func (c *goClients) rolePolicy(t *testing.T, role, document string) {
 	t.Helper()
 	name := aws.String("inline")
-	_, err := c.iam.PutRolePolicy(t.Context(), &iam.PutRolePolicyInput{RoleName: aws.String(role), PolicyName: name, PolicyDocument: aws.String(document)})
+	_, err := c.iam.PutRolePolicy(t.Context(), &iam.PutRolePolicyInput{RoleName: aws.String(role), PolicyName: name,
+		PolicyDocument: aws.String(document)})
 	check(t, err, "put role policy")
 	t.Cleanup(func() {
-		_, err := c.iam.DeleteRolePolicy(context.Background(), &iam.DeleteRolePolicyInput{RoleName: aws.String(role), PolicyName: name})
+		_, err := c.iam.DeleteRolePolicy(context.Background(),
+			&iam.DeleteRolePolicyInput{RoleName: aws.String(role), PolicyName: name})
 		if err != nil && !noSuchEntity(err) {
 			t.Errorf("delete role policy: %v", err)
 		}
@@ -41,7 +43,8 @@ func (c *goClients) rolePolicy(t *testing.T, role, document string) {
 // userPolicy gives a user the inline policy p, or changes it.
 func (c *goClients) userPolicy(t *testing.T, user, document string) {
 	t.Helper()
-	_, err := c.iam.PutUserPolicy(t.Context(), &iam.PutUserPolicyInput{UserName: aws.String(user), PolicyName: aws.String("p"), PolicyDocument: aws.String(document)})
+	_, err := c.iam.PutUserPolicy(t.Context(), &iam.PutUserPolicyInput{UserName: aws.String(user),
+		PolicyName: aws.String("p"), PolicyDocument: aws.String(document)})
 	check(t, err, "put user policy")
 }
 
@@ -49,10 +52,12 @@ func testRole(t *testing.T, c *goClients) {
 	ctx, name := t.Context(), aws.String("go-role")
 	arn := c.makeRole(t, *name, "lambda.amazonaws.com")
 	want(t, arn, "arn:aws:iam::000000000000:role/go-role", "Arn")
-	_, err := c.iam.CreateRole(ctx, &iam.CreateRoleInput{RoleName: name, AssumeRolePolicyDocument: aws.String(trustLambda)})
+	_, err := c.iam.CreateRole(ctx, &iam.CreateRoleInput{RoleName: name,
+		AssumeRolePolicyDocument: aws.String(trustLambda)})
 	e := typed[*types.EntityAlreadyExistsException](t, err, "create it twice")
 	want(t, e.ErrorMessage(), "Role with name go-role already exists.", "message")
-	_, err = c.iam.CreateRole(ctx, &iam.CreateRoleInput{RoleName: aws.String("go-bad"), AssumeRolePolicyDocument: aws.String(`{"Version":`)})
+	_, err = c.iam.CreateRole(ctx, &iam.CreateRoleInput{RoleName: aws.String("go-bad"),
+		AssumeRolePolicyDocument: aws.String(`{"Version":`)})
 	typed[*types.MalformedPolicyDocumentException](t, err, "create with a broken policy")
 	_, err = c.iam.GetRole(ctx, &iam.GetRoleInput{RoleName: aws.String("go-nobody")})
 	gone := typed[*types.NoSuchEntityException](t, err, "get what is not there")
@@ -69,7 +74,8 @@ func testRole(t *testing.T, c *goClients) {
 	_, err = c.iam.UpdateAssumeRolePolicy(ctx, &iam.UpdateAssumeRolePolicyInput{RoleName: name,
 		PolicyDocument: aws.String(strings.Replace(trustLambda, "lambda.", "events.", 1))})
 	check(t, err, "update trust policy")
-	_, err = c.iam.TagRole(ctx, &iam.TagRoleInput{RoleName: name, Tags: []types.Tag{{Key: aws.String("team"), Value: aws.String("shop")}}})
+	_, err = c.iam.TagRole(ctx, &iam.TagRoleInput{RoleName: name,
+		Tags: []types.Tag{{Key: aws.String("team"), Value: aws.String("shop")}}})
 	check(t, err, "tag role")
 	tags, err := c.iam.ListRoleTags(ctx, &iam.ListRoleTagsInput{RoleName: name})
 	check(t, err, "list tags")
@@ -79,9 +85,10 @@ func testRole(t *testing.T, c *goClients) {
 	basic := aws.String("arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole")
 	_, err = c.iam.AttachRolePolicy(ctx, &iam.AttachRolePolicyInput{RoleName: name, PolicyArn: basic})
 	check(t, err, "attach a policy of AWS")
-	_, err = c.iam.AttachRolePolicy(ctx, &iam.AttachRolePolicyInput{RoleName: name, PolicyArn: aws.String("arn:aws:iam::000000000000:policy/go-nobody")})
+	_, err = c.iam.AttachRolePolicy(ctx, &iam.AttachRolePolicyInput{RoleName: name,
+		PolicyArn: aws.String("arn:aws:iam::000000000000:policy/go-nobody")})
 	typed[*types.NoSuchEntityException](t, err, "attach what is not there")
-	c.rolePolicy(t, *name, `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"logs:*","Resource":"*"}}`)
+	c.rolePolicy(t, *name, allow("logs:*", "*"))
 	attached, err := c.iam.ListAttachedRolePolicies(ctx, &iam.ListAttachedRolePoliciesInput{RoleName: name})
 	check(t, err, "list attached policies")
 	want(t, aws.ToString(attached.AttachedPolicies[0].PolicyName), "AWSLambdaBasicExecutionRole", "attached")
@@ -112,12 +119,13 @@ func testRole(t *testing.T, c *goClients) {
 func testPolicy(t *testing.T, c *goClients) {
 	ctx := t.Context()
 	made, err := c.iam.CreatePolicy(ctx, &iam.CreatePolicyInput{PolicyName: aws.String("go-policy"),
-		PolicyDocument: aws.String(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"lambda:ListFunctions","Resource":"*"}]}`)})
+		PolicyDocument: aws.String(allow("lambda:ListFunctions", "*"))})
 	check(t, err, "create policy")
 	arn := made.Policy.Arn
 	want(t, aws.ToString(arn), "arn:aws:iam::000000000000:policy/go-policy", "Arn")
 	want(t, aws.ToString(made.Policy.DefaultVersionId), "v1", "DefaultVersionId")
-	check(t, iam.NewPolicyExistsWaiter(c.iam).Wait(ctx, &iam.GetPolicyInput{PolicyArn: arn}, waitMax), "wait for policy")
+	check(t, iam.NewPolicyExistsWaiter(c.iam).Wait(ctx, &iam.GetPolicyInput{PolicyArn: arn}, waitMax),
+		"wait for policy")
 	v, err := c.iam.GetPolicyVersion(ctx, &iam.GetPolicyVersionInput{PolicyArn: arn, VersionId: aws.String("v1")})
 	check(t, err, "get policy version")
 	document, err := url.QueryUnescape(aws.ToString(v.PolicyVersion.Document))
@@ -134,7 +142,8 @@ func testUser(t *testing.T, c *goClients) {
 	ctx, name := t.Context(), aws.String("go-user")
 	_, err := c.iam.CreateUser(ctx, &iam.CreateUserInput{UserName: name})
 	check(t, err, "create user")
-	c.userPolicy(t, *name, `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"lambda:GetFunction","Resource":"arn:aws:lambda:*:*:function:go-user-*"}]}`)
+	c.userPolicy(t, *name,
+		allow("lambda:GetFunction", "arn:aws:lambda:*:*:function:go-user-*"))
 	key, err := c.iam.CreateAccessKey(ctx, &iam.CreateAccessKeyInput{UserName: name})
 	check(t, err, "create access key")
 	user := c.as(*key.AccessKey.AccessKeyId, *key.AccessKey.SecretAccessKey, "")
@@ -147,12 +156,14 @@ func testUser(t *testing.T, c *goClients) {
 	check(t, err, "what is allowed")
 	_, err = user.lambda.Invoke(ctx, &lambda.InvokeInput{FunctionName: aws.String("go-user-one")})
 	wantCode(t, err, "AccessDeniedException", "what is not allowed")
-	contains(t, err.Error(), "User: arn:aws:iam::000000000000:user/go-user is not authorized to perform: lambda:InvokeFunction on resource: "+
-		"arn:aws:lambda:us-east-1:000000000000:function:go-user-one because no identity-based policy allows the lambda:InvokeFunction action", "message")
+	contains(t, err.Error(),
+		"User: arn:aws:iam::000000000000:user/go-user is not authorized to perform: lambda:InvokeFunction on resource: "+
+			"arn:aws:lambda:us-east-1:000000000000:function:go-user-one because no identity-based policy allows the lambda:InvokeFunction action", "message")
 	_, err = user.lambda.GetFunction(ctx, &lambda.GetFunctionInput{FunctionName: aws.String("go-nobody")})
 	wantCode(t, err, "AccessDeniedException", "ask for what is not there without a permission")
 	in := c.function(t, "go-user-two", pythonEcho)
-	c.userPolicy(t, *name, `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"lambda:*","Resource":"*"}]}`)
+	c.userPolicy(t, *name,
+		allow("lambda:*", "*"))
 	until(t, waitMax, "the policy takes effect", func() bool {
 		_, err = user.lambda.CreateFunction(ctx, in)
 		return err == nil || !strings.Contains(err.Error(), "perform: lambda:CreateFunction")
@@ -162,7 +173,8 @@ func testUser(t *testing.T, c *goClients) {
 	_, err = user.iam.ListUsers(ctx, &iam.ListUsersInput{})
 	wantCode(t, err, "AccessDenied", "what is not allowed in IAM")
 
-	_, err = c.iam.UpdateAccessKey(ctx, &iam.UpdateAccessKeyInput{UserName: name, AccessKeyId: key.AccessKey.AccessKeyId, Status: types.StatusTypeInactive})
+	_, err = c.iam.UpdateAccessKey(ctx, &iam.UpdateAccessKeyInput{UserName: name,
+		AccessKeyId: key.AccessKey.AccessKeyId, Status: types.StatusTypeInactive})
 	check(t, err, "deactivate the key")
 	until(t, waitMax, "the key stops working", func() bool {
 		_, err = user.sts.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
@@ -171,7 +183,8 @@ func testUser(t *testing.T, c *goClients) {
 	wantCode(t, err, "InvalidClientTokenId", "use an inactive key")
 	_, err = c.iam.DeleteUser(ctx, &iam.DeleteUserInput{UserName: name})
 	typed[*types.DeleteConflictException](t, err, "delete a user with keys")
-	_, err = c.iam.DeleteAccessKey(ctx, &iam.DeleteAccessKeyInput{UserName: name, AccessKeyId: key.AccessKey.AccessKeyId})
+	_, err = c.iam.DeleteAccessKey(ctx, &iam.DeleteAccessKeyInput{UserName: name,
+		AccessKeyId: key.AccessKey.AccessKeyId})
 	check(t, err, "delete the key")
 	_, err = c.iam.DeleteUserPolicy(ctx, &iam.DeleteUserPolicyInput{UserName: name, PolicyName: aws.String("p")})
 	check(t, err, "delete the policy")
@@ -190,13 +203,17 @@ func testIdentity(t *testing.T, c *goClients) {
 	role := c.makeRole(t, name, "lambda.amazonaws.com")
 	_, err = c.sts.AssumeRole(ctx, &sts.AssumeRoleInput{RoleArn: aws.String(role), RoleSessionName: aws.String("me")})
 	wantCode(t, err, "AccessDenied", "take a role that does not trust me")
-	_, err = c.iam.UpdateAssumeRolePolicy(ctx, &iam.UpdateAssumeRolePolicyInput{RoleName: aws.String(name), PolicyDocument: aws.String(
-		`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::000000000000:root"},"Action":"sts:AssumeRole"}]}`)})
+	_, err = c.iam.UpdateAssumeRolePolicy(ctx, &iam.UpdateAssumeRolePolicyInput{RoleName: aws.String(name),
+		PolicyDocument: aws.String(
+			strings.Replace(trustLambda, `"Service":"lambda.amazonaws.com"`, `"AWS":"arn:aws:iam::000000000000:root"`, 1))})
 	check(t, err, "update trust policy")
-	c.rolePolicy(t, name, `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"lambda:ListFunctions","Resource":"*"}]}`)
-	got, err := c.sts.AssumeRole(ctx, &sts.AssumeRoleInput{RoleArn: aws.String(role), RoleSessionName: aws.String("me"), DurationSeconds: aws.Int32(900)})
+	c.rolePolicy(t, name,
+		allow("lambda:ListFunctions", "*"))
+	got, err := c.sts.AssumeRole(ctx, &sts.AssumeRoleInput{RoleArn: aws.String(role), RoleSessionName: aws.String("me"),
+		DurationSeconds: aws.Int32(900)})
 	check(t, err, "assume role")
-	want(t, aws.ToString(got.AssumedRoleUser.Arn), "arn:aws:sts::000000000000:assumed-role/go-assumed/me", "AssumedRoleUser")
+	want(t, aws.ToString(got.AssumedRoleUser.Arn), "arn:aws:sts::000000000000:assumed-role/go-assumed/me",
+		"AssumedRoleUser")
 	if left := time.Until(aws.ToTime(got.Credentials.Expiration)); left < 14*time.Minute || left > 16*time.Minute {
 		t.Errorf("Expiration: got %v from now, want 15 minutes", left)
 	}
@@ -214,10 +231,11 @@ func testIdentity(t *testing.T, c *goClients) {
 	wantCode(t, err, "InvalidClientTokenId", "a session's key without its token")
 	_, err = c.as(*k.AccessKeyId, *k.SecretAccessKey, "made up").lambda.ListFunctions(ctx, &lambda.ListFunctionsInput{})
 	wantCode(t, err, "UnrecognizedClientException", "a session's key with another token")
-	_, err = c.sts.AssumeRole(ctx, &sts.AssumeRoleInput{RoleArn: aws.String(role), RoleSessionName: aws.String("me"), DurationSeconds: aws.Int32(7200)})
+	_, err = c.sts.AssumeRole(ctx, &sts.AssumeRoleInput{RoleArn: aws.String(role), RoleSessionName: aws.String("me"),
+		DurationSeconds: aws.Int32(7200)})
 	wantCode(t, err, "ValidationError", "a session longer than the role's maximum")
 	_, err = c.sts.AssumeRole(ctx, &sts.AssumeRoleInput{RoleArn: aws.String(role), RoleSessionName: aws.String("me"),
-		Policy: aws.String(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}`)})
+		Policy: aws.String(allow("*", "*"))})
 	wantCode(t, err, "NotImplemented", "a session policy, which would be dangerous to ignore")
 }
 
@@ -236,7 +254,8 @@ func testInstanceRole(t *testing.T, c *goClients) {
 	want(t, aws.ToString(who.Arn), "arn:aws:sts::000000000000:assumed-role/go-instance/go-instance", "Arn")
 	_, err = inside.lambda.ListFunctions(ctx, &lambda.ListFunctionsInput{})
 	wantCode(t, err, "AccessDeniedException", "what the role does not allow")
-	c.rolePolicy(t, "go-instance", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"lambda:ListFunctions","Resource":"*"}]}`)
+	c.rolePolicy(t, "go-instance",
+		allow("lambda:ListFunctions", "*"))
 	until(t, waitMax, "the policy takes effect", func() bool {
 		_, err := inside.lambda.ListFunctions(ctx, &lambda.ListFunctionsInput{})
 		return err == nil

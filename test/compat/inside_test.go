@@ -52,9 +52,11 @@ func testInside(t *testing.T, c *goClients) {
 		}
 	})
 	role := c.makeRole(t, "js-inside", "lambda.amazonaws.com")
-	c.rolePolicy(t, "js-inside", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"lambda:InvokeFunction","Resource":"`+*callee.FunctionArn+`"}]}`)
+	c.rolePolicy(t, "js-inside",
+		allow("lambda:InvokeFunction", *callee.FunctionArn))
 	in := c.nodeFunction(t, "js-inside", nodeCaller)
-	in.Role, in.Layers, in.MemorySize, in.Timeout = aws.String(role), []string{*layer.LayerVersionArn}, aws.Int32(512), aws.Int32(30)
+	in.Role, in.Layers, in.MemorySize, in.Timeout = aws.String(role), []string{*layer.LayerVersionArn}, aws.Int32(512),
+		aws.Int32(30)
 	c.create(t, in)
 	var got struct {
 		Arn, Denied string
@@ -79,7 +81,8 @@ func sdkLayer(t *testing.T) []byte {
 		name := filepath.ToSlash(p)
 		if d.IsDir() {
 			client := strings.HasPrefix(name, "js/node_modules/@aws-sdk/client-")
-			if client && !strings.HasSuffix(name, "-sts") && !strings.HasSuffix(name, "-lambda") && strings.Count(name, "/") == 3 ||
+			if client && !strings.HasSuffix(name, "-sts") && !strings.HasSuffix(name, "-lambda") && strings.Count(name,
+				"/") == 3 ||
 				d.Name() == "dist-types" || d.Name() == ".bin" {
 				return filepath.SkipDir
 			}

@@ -29,7 +29,8 @@ func testInvoke(t *testing.T, c *goClients) {
 	c.create(t, c.function(t, *name, pythonEcho))
 	client := base64.StdEncoding.EncodeToString([]byte(`{"client":{"app_title":"t"},"custom":{"colour":"blue"},"env":{}}`))
 	out, err := c.lambda.Invoke(ctx, &lambda.InvokeInput{
-		FunctionName: name, Payload: []byte(`{"zażółć":"gęślą"}`), LogType: types.LogTypeTail, ClientContext: aws.String(client),
+		FunctionName: name, Payload: []byte(`{"zażółć":"gęślą"}`), LogType: types.LogTypeTail,
+		ClientContext: aws.String(client),
 	})
 	check(t, err, "invoke")
 	want(t, out.StatusCode, 200, "StatusCode")
@@ -47,7 +48,8 @@ func testInvoke(t *testing.T, c *goClients) {
 	want(t, e.Request, requestID(out.ResultMetadata), "aws_request_id")
 	log, err := base64.StdEncoding.DecodeString(aws.ToString(out.LogResult))
 	check(t, err, "decode LogResult")
-	for _, line := range []string{"START RequestId: " + e.Request + " Version: $LATEST", "saw {", "END RequestId: " + e.Request,
+	for _, line := range []string{"START RequestId: " + e.Request + " Version: $LATEST", "saw {", "END RequestId: " +
+		e.Request,
 		"REPORT RequestId: " + e.Request, "Billed Duration: ", "Memory Size: 128 MB", "Max Memory Used: "} {
 		contains(t, string(log), line, "LogResult")
 	}
@@ -55,7 +57,8 @@ func testInvoke(t *testing.T, c *goClients) {
 	out, err = c.lambda.Invoke(ctx, &lambda.InvokeInput{FunctionName: name, InvocationType: types.InvocationTypeDryRun})
 	check(t, err, "dry run")
 	want(t, out.StatusCode, 204, "StatusCode of a dry run")
-	out, err = c.lambda.Invoke(ctx, &lambda.InvokeInput{FunctionName: name, InvocationType: types.InvocationTypeEvent, Payload: []byte(`{}`)})
+	out, err = c.lambda.Invoke(ctx, &lambda.InvokeInput{FunctionName: name, InvocationType: types.InvocationTypeEvent,
+		Payload: []byte(`{}`)})
 	check(t, err, "invoke as an event")
 	want(t, out.StatusCode, 202, "StatusCode of an event")
 	want(t, len(out.Payload), 0, "bytes of the answer to an event")
@@ -65,7 +68,8 @@ func testInvoke(t *testing.T, c *goClients) {
 		t.Errorf("invoke with 1 MiB: got %d bytes back, want more", len(got))
 	}
 	for _, payload := range []string{`null`, `"text"`, `17`, `[1,2]`} {
-		if got := c.invoke(t, *name, payload); !bytes.Contains([]byte(strings.ReplaceAll(got, " ", "")), []byte(`"event":`+payload)) {
+		if got := c.invoke(t, *name, payload); !bytes.Contains([]byte(strings.ReplaceAll(got, " ", "")),
+			[]byte(`"event":`+payload)) {
 			t.Errorf("invoke with %s: got %s, want the event back", payload, got)
 		}
 	}
@@ -86,7 +90,8 @@ func testInvokeErrors(t *testing.T, c *goClients) {
 		"exit":  {`Runtime exited with error: exit status 3`, `Runtime.ExitError`},
 		"sleep": {`Task timed out after 1.00 seconds`},
 	} {
-		out, err := c.lambda.Invoke(ctx, &lambda.InvokeInput{FunctionName: name, Payload: []byte(`{"act":"` + act + `"}`)})
+		out, err := c.lambda.Invoke(ctx, &lambda.InvokeInput{FunctionName: name,
+			Payload: []byte(`{"act":"` + act + `"}`)})
 		check(t, err, "invoke "+act)
 		want(t, out.StatusCode, 200, "StatusCode of "+act)
 		want(t, aws.ToString(out.FunctionError), "Unhandled", "FunctionError of "+act)
@@ -99,10 +104,12 @@ func testInvokeErrors(t *testing.T, c *goClients) {
 	_, err := c.lambda.Invoke(ctx, &lambda.InvokeInput{FunctionName: name, Payload: []byte(`{"open":`)})
 	e := typed[*types.InvalidRequestContentException](t, err, "invoke with broken JSON")
 	contains(t, e.ErrorMessage(), "Could not parse request body into json", "message")
-	_, err = c.lambda.Invoke(ctx, &lambda.InvokeInput{FunctionName: name, Payload: []byte(`"` + strings.Repeat("x", 6<<20) + `"`)})
+	_, err = c.lambda.Invoke(ctx, &lambda.InvokeInput{FunctionName: name,
+		Payload: []byte(`"` + strings.Repeat("x", 6<<20) + `"`)})
 	typed[*types.RequestTooLargeException](t, err, "invoke with more than 6 MB")
 	_, err = c.lambda.Invoke(ctx, &lambda.InvokeInput{
-		FunctionName: name, InvocationType: types.InvocationTypeEvent, Payload: []byte(`"` + strings.Repeat("x", 1<<20) + `"`),
+		FunctionName: name, InvocationType: types.InvocationTypeEvent,
+		Payload: []byte(`"` + strings.Repeat("x", 1<<20) + `"`),
 	})
 	typed[*types.RequestTooLargeException](t, err, "invoke as an event with more than 1 MB")
 	_, err = c.lambda.Invoke(ctx, &lambda.InvokeInput{FunctionName: name, Qualifier: aws.String("7")})
@@ -114,12 +121,14 @@ func testInvokeErrors(t *testing.T, c *goClients) {
 // testInvokeLimits outgrows the limits of a result and of memory.
 func testInvokeLimits(t *testing.T, c *goClients) {
 	ctx, name := t.Context(), aws.String("go-invoke-limits")
-	c.create(t, c.function(t, *name, "def handler(event, context):\n    return 'x' * event['result'] if 'result' in event else len(bytearray(event['memory']))\n"))
+	c.create(t, c.function(t, *name,
+		"def handler(event, context):\n    return 'x' * event['result'] if 'result' in event else len(bytearray(event['memory']))\n"))
 	out, err := c.lambda.Invoke(ctx, &lambda.InvokeInput{FunctionName: name, Payload: []byte(`{"result":7000000}`)})
 	check(t, err, "answer with 7 MB")
 	want(t, aws.ToString(out.FunctionError), "Unhandled", "FunctionError of 7 MB")
 	contains(t, string(out.Payload), `"errorType":"Function.ResponseSizeTooLarge"`, "payload of 7 MB")
-	contains(t, string(out.Payload), "Response payload size exceeded maximum allowed payload size (6291556 bytes).", "payload of 7 MB")
+	contains(t, string(out.Payload), "Response payload size exceeded maximum allowed payload size (6291556 bytes).",
+		"payload of 7 MB")
 	if os.Geteuid() != 0 {
 		t.Log("memory is not limited for an ordinary user's node everywhere: left out")
 		return
@@ -136,7 +145,8 @@ func testInvokeAsync(t *testing.T, c *goClients) {
 	ctx, name := t.Context(), aws.String("go-async")
 	takes := c.create(t, c.function(t, "go-async-failures", pythonEcho))
 	role := c.makeRole(t, "go-async", "lambda.amazonaws.com")
-	c.rolePolicy(t, "go-async", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"lambda:InvokeFunction","Resource":"*"}]}`)
+	c.rolePolicy(t, "go-async",
+		allow("lambda:InvokeFunction", "*"))
 	in := c.function(t, *name, pythonEcho)
 	in.Role = aws.String(role)
 	c.create(t, in)
@@ -161,7 +171,8 @@ func testInvokeAsync(t *testing.T, c *goClients) {
 		seen = *page.Events[0].Message
 		return true
 	})
-	for _, part := range []string{`"order": 4711`, `"condition": "RetriesExhausted"`, `"approximateInvokeCount": 1`, `"functionError": "Unhandled"`,
+	for _, part := range []string{`"order": 4711`, `"condition": "RetriesExhausted"`, `"approximateInvokeCount": 1`,
+		`"functionError": "Unhandled"`,
 		`no such coupon`, requestID(out.ResultMetadata)} {
 		contains(t, seen, part, "record of the failure")
 	}
@@ -170,7 +181,8 @@ func testInvokeAsync(t *testing.T, c *goClients) {
 func testStream(t *testing.T, c *goClients) {
 	ctx, name := t.Context(), aws.String("go-stream")
 	c.create(t, c.nodeFunction(t, *name, nodeStream))
-	out, err := c.lambda.InvokeWithResponseStream(ctx, &lambda.InvokeWithResponseStreamInput{FunctionName: name, LogType: types.LogTypeTail})
+	out, err := c.lambda.InvokeWithResponseStream(ctx, &lambda.InvokeWithResponseStreamInput{FunctionName: name,
+		LogType: types.LogTypeTail})
 	check(t, err, "invoke with a response stream")
 	want(t, out.StatusCode, 200, "StatusCode")
 	body, complete := readStream(t, out.GetStream())
@@ -180,7 +192,8 @@ func testStream(t *testing.T, c *goClients) {
 	check(t, err, "decode LogResult")
 	contains(t, string(log), "REPORT RequestId: ", "LogResult")
 
-	out, err = c.lambda.InvokeWithResponseStream(ctx, &lambda.InvokeWithResponseStreamInput{FunctionName: name, Payload: []byte(`{"fail":true}`)})
+	out, err = c.lambda.InvokeWithResponseStream(ctx, &lambda.InvokeWithResponseStreamInput{FunctionName: name,
+		Payload: []byte(`{"fail":true}`)})
 	check(t, err, "invoke a stream that breaks off")
 	body, complete = readStream(t, out.GetStream())
 	contains(t, body, "one two ", "body before it broke off")
@@ -188,17 +201,20 @@ func testStream(t *testing.T, c *goClients) {
 	contains(t, aws.ToString(complete.ErrorDetails), "broke off", "ErrorDetails")
 
 	buffered := c.create(t, c.function(t, "go-stream-buffered", pythonEcho))
-	out, err = c.lambda.InvokeWithResponseStream(ctx, &lambda.InvokeWithResponseStreamInput{FunctionName: buffered.FunctionName})
+	out, err = c.lambda.InvokeWithResponseStream(ctx,
+		&lambda.InvokeWithResponseStreamInput{FunctionName: buffered.FunctionName})
 	check(t, err, "stream from a function that does not")
 	body, complete = readStream(t, out.GetStream())
 	contains(t, body, `"stage": "first"`, "body of a function that does not stream")
 	want(t, complete.ErrorCode == nil, true, "no error code at the end")
-	_, err = c.lambda.InvokeWithResponseStream(ctx, &lambda.InvokeWithResponseStreamInput{FunctionName: aws.String("go-nobody")})
+	_, err = c.lambda.InvokeWithResponseStream(ctx,
+		&lambda.InvokeWithResponseStreamInput{FunctionName: aws.String("go-nobody")})
 	typed[*types.ResourceNotFoundException](t, err, "stream from what is not there")
 }
 
 // readStream reads all chunks and the end.
-func readStream(t *testing.T, s *lambda.InvokeWithResponseStreamEventStream) (string, types.InvokeWithResponseStreamCompleteEvent) {
+func readStream(t *testing.T, s *lambda.InvokeWithResponseStreamEventStream) (string,
+	types.InvokeWithResponseStreamCompleteEvent) {
 	t.Helper()
 	var body []byte
 	var complete *types.InvokeWithResponseStreamCompleteEvent

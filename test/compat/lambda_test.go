@@ -18,7 +18,8 @@ import (
 func testFunction(t *testing.T, c *goClients) {
 	ctx, name := t.Context(), aws.String("go-function")
 	in := c.function(t, *name, pythonEcho)
-	in.Description, in.MemorySize, in.Tags = aws.String("says what it hears"), aws.Int32(256), map[string]string{"team": "shop"}
+	in.Description, in.MemorySize, in.Tags = aws.String("says what it hears"), aws.Int32(256),
+		map[string]string{"team": "shop"}
 	made := c.create(t, in)
 	arn := "arn:aws:lambda:" + region + ":" + account + ":function:go-function"
 	want(t, aws.ToString(made.FunctionArn), arn, "ARN")
@@ -40,7 +41,8 @@ func testFunction(t *testing.T, c *goClients) {
 	want(t, string(code) == string(in.Code.ZipFile), true, "the code that Code.Location serves is what was uploaded")
 
 	_, err = c.lambda.UpdateFunctionConfiguration(ctx, &lambda.UpdateFunctionConfigurationInput{
-		FunctionName: name, MemorySize: aws.Int32(512), Environment: &types.Environment{Variables: map[string]string{"STAGE": "second"}},
+		FunctionName: name, MemorySize: aws.Int32(512),
+		Environment: &types.Environment{Variables: map[string]string{"STAGE": "second"}},
 	})
 	check(t, err, "update configuration")
 	get := &lambda.GetFunctionInput{FunctionName: name}
@@ -48,7 +50,8 @@ func testFunction(t *testing.T, c *goClients) {
 	contains(t, c.invoke(t, *name, `{}`), `"stage": "second"`, "answer after the update")
 
 	updated, err := c.lambda.UpdateFunctionCode(ctx, &lambda.UpdateFunctionCodeInput{
-		FunctionName: name, ZipFile: archive(t, "index.py", "def handler(event, context):\n    return 'new'\n"), Publish: true,
+		FunctionName: name, ZipFile: archive(t, "index.py", "def handler(event, context):\n    return 'new'\n"),
+		Publish: true,
 	})
 	check(t, err, "update code")
 	want(t, aws.ToString(updated.Version), "1", "version that UpdateFunctionCode published")
@@ -59,7 +62,8 @@ func testFunction(t *testing.T, c *goClients) {
 		FunctionName: name, ZipFile: in.Code.ZipFile, RevisionId: made.RevisionId,
 	})
 	typed[*types.PreconditionFailedException](t, err, "update with an old revision")
-	dry, err := c.lambda.UpdateFunctionCode(ctx, &lambda.UpdateFunctionCodeInput{FunctionName: name, ZipFile: in.Code.ZipFile, DryRun: true})
+	dry, err := c.lambda.UpdateFunctionCode(ctx, &lambda.UpdateFunctionCodeInput{FunctionName: name,
+		ZipFile: in.Code.ZipFile, DryRun: true})
 	check(t, err, "update code as a dry run")
 	want(t, aws.ToString(dry.CodeSha256), aws.ToString(made.CodeSha256), "CodeSha256 of a dry run")
 	want(t, c.invoke(t, *name, `{}`), `"new"`, "answer after a dry run")
@@ -101,8 +105,10 @@ func testFunctionErrors(t *testing.T, c *goClients) {
 		change func(*lambda.CreateFunctionInput)
 	}{
 		{"a handler without code", func(in *lambda.CreateFunctionInput) { in.Code = &types.FunctionCode{} }},
-		{"code that is no archive", func(in *lambda.CreateFunctionInput) { in.Code = &types.FunctionCode{ZipFile: []byte("no zip")} }},
-		{"a role that is not there", func(in *lambda.CreateFunctionInput) { in.Role = aws.String("arn:aws:iam::000000000000:role/go-nobody") }},
+		{"code that is no archive",
+			func(in *lambda.CreateFunctionInput) { in.Code = &types.FunctionCode{ZipFile: []byte("no zip")} }},
+		{"a role that is not there",
+			func(in *lambda.CreateFunctionInput) { in.Role = aws.String("arn:aws:iam::000000000000:role/go-nobody") }},
 		{"a reserved variable", func(in *lambda.CreateFunctionInput) {
 			in.Environment = &types.Environment{Variables: map[string]string{"AWS_REGION": "x"}}
 		}},
@@ -144,7 +150,8 @@ func constraint(t *testing.T, err error) {
 	if err == nil {
 		t.Fatal("got success, want an error")
 	}
-	if s := err.Error(); !strings.Contains(s, "ValidationException") && !strings.Contains(s, "InvalidParameterValueException") {
+	if s := err.Error(); !strings.Contains(s, "ValidationException") && !strings.Contains(s,
+		"InvalidParameterValueException") {
 		t.Fatalf("got %v, want ValidationException or InvalidParameterValueException", err)
 	}
 }
@@ -176,7 +183,8 @@ func testFunctionPages(t *testing.T, c *goClients) {
 func testFunctionTags(t *testing.T, c *goClients) {
 	ctx := t.Context()
 	arn := c.create(t, c.function(t, "go-tags", pythonEcho)).FunctionArn
-	_, err := c.lambda.TagResource(ctx, &lambda.TagResourceInput{Resource: arn, Tags: map[string]string{"a": "1", "b c": "2/3"}})
+	_, err := c.lambda.TagResource(ctx, &lambda.TagResourceInput{Resource: arn,
+		Tags: map[string]string{"a": "1", "b c": "2/3"}})
 	check(t, err, "tag")
 	_, err = c.lambda.UntagResource(ctx, &lambda.UntagResourceInput{Resource: arn, TagKeys: []string{"a", "zzz"}})
 	check(t, err, "untag")
@@ -190,7 +198,8 @@ func testFunctionTags(t *testing.T, c *goClients) {
 func testConcurrency(t *testing.T, c *goClients) {
 	ctx, name := t.Context(), aws.String("go-concurrency")
 	c.create(t, c.function(t, *name, pythonEcho))
-	put, err := c.lambda.PutFunctionConcurrency(ctx, &lambda.PutFunctionConcurrencyInput{FunctionName: name, ReservedConcurrentExecutions: aws.Int32(0)})
+	put, err := c.lambda.PutFunctionConcurrency(ctx, &lambda.PutFunctionConcurrencyInput{FunctionName: name,
+		ReservedConcurrentExecutions: aws.Int32(0)})
 	check(t, err, "reserve nothing")
 	want(t, aws.ToInt32(put.ReservedConcurrentExecutions), 0, "reserved")
 	_, err = c.lambda.Invoke(ctx, &lambda.InvokeInput{FunctionName: name})
@@ -202,7 +211,8 @@ func testConcurrency(t *testing.T, c *goClients) {
 	check(t, err, "get concurrency")
 	want(t, got.ReservedConcurrentExecutions == nil, true, "nothing is reserved")
 	c.invoke(t, *name, `{}`)
-	_, err = c.lambda.PutFunctionConcurrency(ctx, &lambda.PutFunctionConcurrencyInput{FunctionName: name, ReservedConcurrentExecutions: aws.Int32(100000)})
+	_, err = c.lambda.PutFunctionConcurrency(ctx, &lambda.PutFunctionConcurrencyInput{FunctionName: name,
+		ReservedConcurrentExecutions: aws.Int32(100000)})
 	typed[*types.InvalidParameterValueException](t, err, "reserve more than there is")
 	settings, err := c.lambda.GetAccountSettings(ctx, &lambda.GetAccountSettingsInput{})
 	check(t, err, "account settings")
@@ -225,10 +235,12 @@ func testEventConfig(t *testing.T, c *goClients) {
 	check(t, err, "update configuration")
 	want(t, aws.ToInt32(up.MaximumRetryAttempts), 0, "MaximumRetryAttempts")
 	want(t, aws.ToInt32(up.MaximumEventAgeInSeconds), 120, "MaximumEventAgeInSeconds")
-	list, err := c.lambda.ListFunctionEventInvokeConfigs(ctx, &lambda.ListFunctionEventInvokeConfigsInput{FunctionName: name})
+	list, err := c.lambda.ListFunctionEventInvokeConfigs(ctx,
+		&lambda.ListFunctionEventInvokeConfigsInput{FunctionName: name})
 	check(t, err, "list configurations")
 	want(t, len(list.FunctionEventInvokeConfigs), 1, "configurations")
-	_, err = c.lambda.DeleteFunctionEventInvokeConfig(ctx, &lambda.DeleteFunctionEventInvokeConfigInput{FunctionName: name})
+	_, err = c.lambda.DeleteFunctionEventInvokeConfig(ctx,
+		&lambda.DeleteFunctionEventInvokeConfigInput{FunctionName: name})
 	check(t, err, "delete configuration")
 }
 
@@ -262,19 +274,27 @@ func testNames(t *testing.T, c *goClients) {
 	ctx, name := t.Context(), "go-names"
 	c.create(t, c.function(t, name, pythonEcho))
 	arn := "arn:aws:lambda:us-east-1:000000000000:function:" + name
-	for _, form := range []string{name, name + ":$LATEST", arn, arn + ":$LATEST", account + ":function:" + name, account + ":" + name} {
-		got, err := c.lambda.GetFunctionConfiguration(ctx, &lambda.GetFunctionConfigurationInput{FunctionName: aws.String(form)})
+	for _, form := range []string{name, name + ":$LATEST", arn, arn + ":$LATEST", account + ":function:" + name,
+		account + ":" + name} {
+		got, err := c.lambda.GetFunctionConfiguration(ctx,
+			&lambda.GetFunctionConfigurationInput{FunctionName: aws.String(form)})
 		check(t, err, "get "+form)
 		want(t, aws.ToString(got.FunctionName), name, "name of "+form)
 	}
-	_, err := c.lambda.GetFunction(ctx, &lambda.GetFunctionInput{FunctionName: aws.String(name + ":1"), Qualifier: aws.String("2")})
+	_, err := c.lambda.GetFunction(ctx, &lambda.GetFunctionInput{FunctionName: aws.String(name + ":1"),
+		Qualifier: aws.String("2")})
 	e := typed[*types.InvalidParameterValueException](t, err, "two qualifiers")
-	want(t, e.ErrorMessage(), "The derived qualifier from the function name does not match the specified qualifier.", "message")
-	_, err = c.lambda.GetFunction(ctx, &lambda.GetFunctionInput{FunctionName: aws.String(strings.Replace(arn, region, "eu-central-1", 1))})
+	want(t, e.ErrorMessage(), "The derived qualifier from the function name does not match the specified qualifier.",
+		"message")
+	_, err = c.lambda.GetFunction(ctx, &lambda.GetFunctionInput{FunctionName: aws.String(strings.Replace(arn, region,
+		"eu-central-1", 1))})
 	far := typed[*types.ResourceNotFoundException](t, err, "another region")
-	want(t, far.ErrorMessage(), "Functions from 'eu-central-1' are not reachable in this region ('us-east-1')", "message")
-	_, err = c.lambda.GetFunction(ctx, &lambda.GetFunctionInput{FunctionName: aws.String(strings.Replace(arn, account, "111111111111", 1))})
+	want(t, far.ErrorMessage(), "Functions from 'eu-central-1' are not reachable in this region ('us-east-1')",
+		"message")
+	_, err = c.lambda.GetFunction(ctx, &lambda.GetFunctionInput{FunctionName: aws.String(strings.Replace(arn, account,
+		"111111111111", 1))})
 	wantCode(t, err, "AccessDeniedException", "another account")
-	_, err = c.lambda.DeleteFunction(ctx, &lambda.DeleteFunctionInput{FunctionName: aws.String(name), Qualifier: aws.String("$LATEST")})
+	_, err = c.lambda.DeleteFunction(ctx, &lambda.DeleteFunctionInput{FunctionName: aws.String(name),
+		Qualifier: aws.String("$LATEST")})
 	typed[*types.InvalidParameterValueException](t, err, "delete $LATEST")
 }

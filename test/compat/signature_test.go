@@ -22,10 +22,12 @@ type call struct {
 
 // One call for each protocol.
 var (
-	queryCall = call{"sts", "POST", "/", "application/x-www-form-urlencoded; charset=utf-8", "", "Action=GetCallerIdentity&Version=2011-06-15"}
-	iamCall   = call{"iam", "POST", "/", "application/x-www-form-urlencoded; charset=utf-8", "", "Action=ListRoles&Version=2010-05-08"}
-	restCall  = call{"lambda", "GET", "/2015-03-31/functions?MaxItems=1", "", "", ""}
-	jsonCall  = call{"logs", "POST", "/", "application/x-amz-json-1.1", "Logs_20140328.DescribeLogGroups", "{}"}
+	queryCall = call{"sts", "POST", "/", "application/x-www-form-urlencoded; charset=utf-8", "",
+		"Action=GetCallerIdentity&Version=2011-06-15"}
+	iamCall = call{"iam", "POST", "/", "application/x-www-form-urlencoded; charset=utf-8", "",
+		"Action=ListRoles&Version=2010-05-08"}
+	restCall = call{"lambda", "GET", "/2015-03-31/functions?MaxItems=1", "", "", ""}
+	jsonCall = call{"logs", "POST", "/", "application/x-amz-json-1.1", "Logs_20140328.DescribeLogGroups", "{}"}
 )
 
 func (c call) request(t *testing.T, n *node) *http.Request {
@@ -61,20 +63,30 @@ func refusals() []refusal {
 	now := time.Now()
 	return []refusal{
 		{"wrong secret", func(t *testing.T, c call, r *http.Request) { c.sign(t, r, "test", "wrong", "", now) },
-			"SignatureDoesNotMatch", "InvalidSignatureException", "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method."},
-		{"unknown key", func(t *testing.T, c call, r *http.Request) { c.sign(t, r, "AKIAIOSFODNN7EXAMPLE", "test", "", now) },
-			"InvalidClientTokenId", "UnrecognizedClientException", "The security token included in the request is invalid."},
+			"SignatureDoesNotMatch", "InvalidSignatureException",
+			"The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method."},
+		{"unknown key", func(t *testing.T, c call, r *http.Request) {
+			c.sign(t, r, "AKIAIOSFODNN7EXAMPLE", "test", "",
+				now)
+		},
+			"InvalidClientTokenId", "UnrecognizedClientException",
+			"The security token included in the request is invalid."},
 		{"made up token", func(t *testing.T, c call, r *http.Request) {
 			c.sign(t, r, "ASIAIOSFODNN7EXAMPLE", "test", "made-up", now)
 		},
-			"InvalidClientTokenId", "UnrecognizedClientException", "The security token included in the request is invalid"},
+			"InvalidClientTokenId", "UnrecognizedClientException",
+			"The security token included in the request is invalid"},
 		{"old date", func(t *testing.T, c call, r *http.Request) {
 			c.sign(t, r, "test", "test", "", now.Add(-20*time.Minute))
 		},
 			"SignatureDoesNotMatch", "InvalidSignatureException", "Signature expired: "},
-		{"early date", func(t *testing.T, c call, r *http.Request) { c.sign(t, r, "test", "test", "", now.Add(20*time.Minute)) },
+		{"early date", func(t *testing.T, c call, r *http.Request) {
+			c.sign(t, r, "test", "test", "",
+				now.Add(20*time.Minute))
+		},
 			"SignatureDoesNotMatch", "InvalidSignatureException", "Signature not yet current: "},
-		{"no signature", func(*testing.T, call, *http.Request) {}, "MissingAuthenticationToken", "MissingAuthenticationTokenException", "issing"},
+		{"no signature", func(*testing.T, call, *http.Request) {}, "MissingAuthenticationToken",
+			"MissingAuthenticationTokenException", "issing"},
 		{"another query", func(t *testing.T, c call, r *http.Request) {
 			c.sign(t, r, "test", "test", "", now)
 			r.URL.RawQuery += "&a=b"
@@ -88,10 +100,12 @@ func refusals() []refusal {
 			c.sign(t, r, "test", "test", "", now)
 			head, _, _ := strings.Cut(r.Header.Get("Authorization"), ", Signature=")
 			r.Header.Set("Authorization", head)
-		}, "IncompleteSignature", "IncompleteSignatureException", "Authorization header requires 'Signature' parameter."},
+		}, "IncompleteSignature", "IncompleteSignatureException",
+			"Authorization header requires 'Signature' parameter."},
 		{"another service's scope", func(t *testing.T, c call, r *http.Request) {
 			c.sign(t, r, "test", "test", "", now)
-			r.Header.Set("Authorization", strings.Replace(r.Header.Get("Authorization"), "/"+c.service+"/", "/events/", 1))
+			r.Header.Set("Authorization", strings.Replace(r.Header.Get("Authorization"), "/"+c.service+"/", "/events/",
+				1))
 		}, "", "", ""},
 	}
 }
@@ -147,7 +161,8 @@ func testPresigned(t *testing.T, n *node) {
 	presign := func(expires string, at time.Time) string {
 		r := request(t, "GET", n.url+"/?Action=GetCallerIdentity&Version=2011-06-15&X-Amz-Expires="+expires, "")
 		sum := sha256.Sum256(nil)
-		u, _, err := v4.NewSigner().PresignHTTP(t.Context(), aws.Credentials{AccessKeyID: "test", SecretAccessKey: "test"}, r,
+		u, _, err := v4.NewSigner().PresignHTTP(t.Context(),
+			aws.Credentials{AccessKeyID: "test", SecretAccessKey: "test"}, r,
 			hex.EncodeToString(sum[:]), "sts", region, at)
 		check(t, err, "presign")
 		return u
@@ -164,7 +179,8 @@ func testPresigned(t *testing.T, n *node) {
 	contains(t, bad.body, "<Code>SignatureDoesNotMatch</Code>", "body of one that was changed")
 
 	cfg := loadAs(n, "test", "test")
-	link, err := sts.NewPresignClient(sts.NewFromConfig(cfg)).PresignGetCallerIdentity(t.Context(), &sts.GetCallerIdentityInput{})
+	link, err := sts.NewPresignClient(sts.NewFromConfig(cfg)).PresignGetCallerIdentity(t.Context(),
+		&sts.GetCallerIdentityInput{})
 	check(t, err, "presign by the SDK")
 	r := request(t, link.Method, link.URL, "")
 	for k, v := range link.SignedHeader {
@@ -186,9 +202,12 @@ func testHealth(t *testing.T, n *node) {
 // testUnknown asks for what AWS has and Rouse has not, and for what nobody has: refused by name, never served.
 func testUnknown(t *testing.T, n *node) {
 	for what, c := range map[string]call{
-		"PutQueryDefinition":       {"logs", "POST", "/", "application/x-amz-json-1.1", "Logs_20140328.PutQueryDefinition", `{"name":"a","queryString":"b"}`},
-		"CreateEventSourceMapping": {"lambda", "POST", "/2015-03-31/event-source-mappings", "application/json", "", `{"FunctionName":"f"}`},
-		"redshift":                 {"redshift", "POST", "/", "application/x-www-form-urlencoded", "", "Action=DescribeClusters&Version=2012-12-01"},
+		"PutQueryDefinition": {"logs", "POST", "/", "application/x-amz-json-1.1",
+			"Logs_20140328.PutQueryDefinition", `{"name":"a","queryString":"b"}`},
+		"CreateEventSourceMapping": {"lambda", "POST", "/2015-03-31/event-source-mappings", "application/json", "",
+			`{"FunctionName":"f"}`},
+		"redshift": {"redshift", "POST", "/", "application/x-www-form-urlencoded", "",
+			"Action=DescribeClusters&Version=2012-12-01"},
 	} {
 		r := c.request(t, n)
 		c.sign(t, r, "test", "test", "", time.Now())

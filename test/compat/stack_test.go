@@ -49,17 +49,19 @@ func quick[T any](set func(*T, time.Duration)) func(*T) {
 
 func (c *goClients) stackCreated(t *testing.T, name string) error {
 	t.Helper()
-	w := cloudformation.NewStackCreateCompleteWaiter(c.stacks, quick(func(o *cloudformation.StackCreateCompleteWaiterOptions, d time.Duration) {
-		o.MinDelay, o.MaxDelay = d, d
-	}))
+	w := cloudformation.NewStackCreateCompleteWaiter(c.stacks,
+		quick(func(o *cloudformation.StackCreateCompleteWaiterOptions, d time.Duration) {
+			o.MinDelay, o.MaxDelay = d, d
+		}))
 	return w.Wait(t.Context(), &cloudformation.DescribeStacksInput{StackName: aws.String(name)}, waitMax)
 }
 
 func (c *goClients) stackUpdated(t *testing.T, name string) error {
 	t.Helper()
-	w := cloudformation.NewStackUpdateCompleteWaiter(c.stacks, quick(func(o *cloudformation.StackUpdateCompleteWaiterOptions, d time.Duration) {
-		o.MinDelay, o.MaxDelay = d, d
-	}))
+	w := cloudformation.NewStackUpdateCompleteWaiter(c.stacks,
+		quick(func(o *cloudformation.StackUpdateCompleteWaiterOptions, d time.Duration) {
+			o.MinDelay, o.MaxDelay = d, d
+		}))
 	return w.Wait(t.Context(), &cloudformation.DescribeStacksInput{StackName: aws.String(name)}, waitMax)
 }
 
@@ -71,9 +73,10 @@ func (c *goClients) deleteStack(t *testing.T, name string) {
 	if _, err := c.stacks.DeleteStack(ctx, &cloudformation.DeleteStackInput{StackName: aws.String(name)}); err != nil {
 		t.Errorf("delete stack %s: %v", name, err)
 	}
-	w := cloudformation.NewStackDeleteCompleteWaiter(c.stacks, quick(func(o *cloudformation.StackDeleteCompleteWaiterOptions, d time.Duration) {
-		o.MinDelay, o.MaxDelay = d, d
-	}))
+	w := cloudformation.NewStackDeleteCompleteWaiter(c.stacks,
+		quick(func(o *cloudformation.StackDeleteCompleteWaiterOptions, d time.Duration) {
+			o.MinDelay, o.MaxDelay = d, d
+		}))
 	if err := w.Wait(ctx, &cloudformation.DescribeStacksInput{StackName: aws.String(name)}, waitMax); err != nil {
 		t.Errorf("wait until stack %s is gone: %v", name, err)
 	}
@@ -105,8 +108,9 @@ func samTemplate(t *testing.T) *string {
 
 func testStack(t *testing.T, c *goClients) {
 	ctx, name := t.Context(), "go-stack"
-	in := &cloudformation.CreateStackInput{StackName: aws.String(name), TemplateBody: samTemplate(t), Capabilities: capabilities,
-		Tags: []types.Tag{{Key: aws.String("team"), Value: aws.String("shop")}}}
+	in := &cloudformation.CreateStackInput{StackName: aws.String(name), TemplateBody: samTemplate(t),
+		Capabilities: capabilities,
+		Tags:         []types.Tag{{Key: aws.String("team"), Value: aws.String("shop")}}}
 	made, err := c.stacks.CreateStack(ctx, in)
 	check(t, err, "create stack")
 	t.Cleanup(func() { c.deleteStack(t, name) })
@@ -122,8 +126,10 @@ func testStack(t *testing.T, c *goClients) {
 
 	_, err = c.stacks.CreateStack(ctx, in)
 	typed[*types.AlreadyExistsException](t, err, "create it twice")
-	update := &cloudformation.UpdateStackInput{StackName: in.StackName, UsePreviousTemplate: aws.Bool(true), Capabilities: capabilities,
-		Parameters: []types.Parameter{{ParameterKey: aws.String("Word"), ParameterValue: aws.String("loud")}}, Tags: in.Tags}
+	update := &cloudformation.UpdateStackInput{StackName: in.StackName, UsePreviousTemplate: aws.Bool(true),
+		Capabilities: capabilities,
+		Parameters:   []types.Parameter{{ParameterKey: aws.String("Word"), ParameterValue: aws.String("loud")}},
+		Tags:         in.Tags}
 	_, err = c.stacks.UpdateStack(ctx, update)
 	check(t, err, "update stack")
 	check(t, c.stackUpdated(t, name), "wait until updated")
@@ -133,7 +139,8 @@ func testStack(t *testing.T, c *goClients) {
 	contains(t, err.Error(), "No updates are to be performed.", "message")
 
 	kinds := map[string]int{}
-	pages := cloudformation.NewListStackResourcesPaginator(c.stacks, &cloudformation.ListStackResourcesInput{StackName: in.StackName})
+	pages := cloudformation.NewListStackResourcesPaginator(c.stacks,
+		&cloudformation.ListStackResourcesInput{StackName: in.StackName})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		check(t, err, "next page")
@@ -141,14 +148,16 @@ func testStack(t *testing.T, c *goClients) {
 			kinds[*r.ResourceType]++
 		}
 	}
-	for kind, count := range map[string]int{"AWS::Lambda::Function": 1, "AWS::IAM::Role": 1, "AWS::ApiGatewayV2::Api": 1, "AWS::ApiGatewayV2::Stage": 1,
+	for kind, count := range map[string]int{"AWS::Lambda::Function": 1, "AWS::IAM::Role": 1,
+		"AWS::ApiGatewayV2::Api": 1, "AWS::ApiGatewayV2::Stage": 1,
 		"AWS::Lambda::Permission": 2, "AWS::Events::Rule": 1} {
 		want(t, kinds[kind], count, "resources of type "+kind)
 	}
 	events, err := c.stacks.DescribeStackEvents(ctx, &cloudformation.DescribeStackEventsInput{StackName: in.StackName})
 	check(t, err, "describe events")
 	want(t, events.StackEvents[0].ResourceStatus, types.ResourceStatusUpdateComplete, "the newest event")
-	text, err := c.stacks.GetTemplate(ctx, &cloudformation.GetTemplateInput{StackName: in.StackName, TemplateStage: types.TemplateStageOriginal})
+	text, err := c.stacks.GetTemplate(ctx, &cloudformation.GetTemplateInput{StackName: in.StackName,
+		TemplateStage: types.TemplateStageOriginal})
 	check(t, err, "get template")
 	want(t, aws.ToString(text.TemplateBody), *in.TemplateBody, "TemplateBody")
 	exports, err := c.stacks.ListExports(ctx, &cloudformation.ListExportsInput{})
@@ -162,14 +171,16 @@ func testStack(t *testing.T, c *goClients) {
 
 func testChangeSet(t *testing.T, c *goClients) {
 	ctx, name := t.Context(), "go-change-set"
-	wait := cloudformation.NewChangeSetCreateCompleteWaiter(c.stacks, quick(func(o *cloudformation.ChangeSetCreateCompleteWaiterOptions, d time.Duration) {
-		o.MinDelay, o.MaxDelay = d, d
-	}))
+	wait := cloudformation.NewChangeSetCreateCompleteWaiter(c.stacks,
+		quick(func(o *cloudformation.ChangeSetCreateCompleteWaiterOptions, d time.Duration) {
+			o.MinDelay, o.MaxDelay = d, d
+		}))
 	describe := func(set string) *cloudformation.DescribeChangeSetInput {
 		return &cloudformation.DescribeChangeSetInput{StackName: aws.String(name), ChangeSetName: aws.String(set)}
 	}
 	body := aws.String(strings.Replace(plainStack, "NAME", "go/change-set", 1))
-	_, err := c.stacks.CreateChangeSet(ctx, &cloudformation.CreateChangeSetInput{StackName: aws.String(name), ChangeSetName: aws.String("first"),
+	_, err := c.stacks.CreateChangeSet(ctx, &cloudformation.CreateChangeSetInput{StackName: aws.String(name),
+		ChangeSetName: aws.String("first"),
 		ChangeSetType: types.ChangeSetTypeCreate, TemplateBody: body})
 	check(t, err, "create change set")
 	t.Cleanup(func() { c.deleteStack(t, name) })
@@ -180,12 +191,14 @@ func testChangeSet(t *testing.T, c *goClients) {
 	want(t, len(set.Changes), 1, "changes")
 	want(t, set.Changes[0].ResourceChange.Action, types.ChangeActionAdd, "Action")
 	want(t, set.ExecutionStatus, types.ExecutionStatusAvailable, "ExecutionStatus")
-	_, err = c.stacks.ExecuteChangeSet(ctx, &cloudformation.ExecuteChangeSetInput{StackName: aws.String(name), ChangeSetName: aws.String("first")})
+	_, err = c.stacks.ExecuteChangeSet(ctx, &cloudformation.ExecuteChangeSetInput{StackName: aws.String(name),
+		ChangeSetName: aws.String("first")})
 	check(t, err, "execute change set")
 	check(t, c.stackCreated(t, name), "wait until created")
 	want(t, output(c.describeStack(t, name), "Group"), "go/change-set", "output Group")
 
-	_, err = c.stacks.CreateChangeSet(ctx, &cloudformation.CreateChangeSetInput{StackName: aws.String(name), ChangeSetName: aws.String("same"), TemplateBody: body})
+	_, err = c.stacks.CreateChangeSet(ctx, &cloudformation.CreateChangeSetInput{StackName: aws.String(name),
+		ChangeSetName: aws.String("same"), TemplateBody: body})
 	check(t, err, "create a change set without changes")
 	if err := wait.Wait(ctx, describe("same"), waitMax); err == nil {
 		t.Error("wait for a change set without changes: got success, want a failure")
@@ -194,7 +207,8 @@ func testChangeSet(t *testing.T, c *goClients) {
 	check(t, err, "describe change set")
 	want(t, set.Status, types.ChangeSetStatusFailed, "Status")
 	contains(t, aws.ToString(set.StatusReason), "The submitted information didn't contain changes.", "StatusReason")
-	_, err = c.stacks.DeleteChangeSet(ctx, &cloudformation.DeleteChangeSetInput{StackName: aws.String(name), ChangeSetName: aws.String("same")})
+	_, err = c.stacks.DeleteChangeSet(ctx, &cloudformation.DeleteChangeSetInput{StackName: aws.String(name),
+		ChangeSetName: aws.String("same")})
 	check(t, err, "delete change set")
 	_, err = c.stacks.DescribeChangeSet(ctx, describe("same"))
 	typed[*types.ChangeSetNotFoundException](t, err, "describe a deleted change set")
@@ -208,14 +222,19 @@ func testChangeSet(t *testing.T, c *goClients) {
 func testRollback(t *testing.T, c *goClients) {
 	ctx, name := t.Context(), "go-rollback"
 	body := aws.String(strings.Replace(brokenStack, "NAME", "go/rollback", 1))
-	_, err := c.stacks.CreateStack(ctx, &cloudformation.CreateStackInput{StackName: aws.String(name), TemplateBody: body})
+	_, err := c.stacks.CreateStack(ctx, &cloudformation.CreateStackInput{StackName: aws.String(name),
+		TemplateBody: body})
 	check(t, err, "create a stack that fails")
 	t.Cleanup(func() { c.deleteStack(t, name) })
 	if err := c.stackCreated(t, name); err == nil {
 		t.Error("wait for a stack that fails: got success, want a failure")
 	}
-	until(t, waitMax, "the rollback", func() bool { return c.describeStack(t, name).StackStatus == types.StackStatusRollbackComplete })
-	events, err := c.stacks.DescribeStackEvents(ctx, &cloudformation.DescribeStackEventsInput{StackName: aws.String(name)})
+	until(t, waitMax, "the rollback", func() bool {
+		return c.describeStack(t,
+			name).StackStatus == types.StackStatusRollbackComplete
+	})
+	events, err := c.stacks.DescribeStackEvents(ctx,
+		&cloudformation.DescribeStackEventsInput{StackName: aws.String(name)})
 	check(t, err, "describe events")
 	said := ""
 	for _, e := range events.StackEvents {
@@ -227,16 +246,19 @@ func testRollback(t *testing.T, c *goClients) {
 	list, err := c.logs.DescribeLogGroups(ctx, groupsNamed("go/rollback"))
 	check(t, err, "describe log groups")
 	want(t, len(list.LogGroups), 0, "log groups that are left")
-	_, err = c.stacks.UpdateStack(ctx, &cloudformation.UpdateStackInput{StackName: aws.String(name), TemplateBody: aws.String(strings.Replace(plainStack, "NAME", "go/rollback", 1))})
+	_, err = c.stacks.UpdateStack(ctx, &cloudformation.UpdateStackInput{StackName: aws.String(name),
+		TemplateBody: aws.String(strings.Replace(plainStack, "NAME", "go/rollback", 1))})
 	wantCode(t, err, "ValidationError", "update after the rollback")
 	contains(t, err.Error(), "ROLLBACK_COMPLETE state and can not be updated", "message")
 
 	name = "go-update-rollback"
-	_, err = c.stacks.CreateStack(ctx, &cloudformation.CreateStackInput{StackName: aws.String(name), TemplateBody: aws.String(strings.Replace(plainStack, "NAME", "go/kept", 1))})
+	_, err = c.stacks.CreateStack(ctx, &cloudformation.CreateStackInput{StackName: aws.String(name),
+		TemplateBody: aws.String(strings.Replace(plainStack, "NAME", "go/kept", 1))})
 	check(t, err, "create stack")
 	t.Cleanup(func() { c.deleteStack(t, "go-update-rollback") })
 	check(t, c.stackCreated(t, name), "wait until created")
-	_, err = c.stacks.UpdateStack(ctx, &cloudformation.UpdateStackInput{StackName: aws.String(name), TemplateBody: aws.String(strings.Replace(brokenStack, "NAME", "go/other", 1))})
+	_, err = c.stacks.UpdateStack(ctx, &cloudformation.UpdateStackInput{StackName: aws.String(name),
+		TemplateBody: aws.String(strings.Replace(brokenStack, "NAME", "go/other", 1))})
 	check(t, err, "update a stack so that it fails")
 	until(t, waitMax, "the rollback of the update", func() bool {
 		return c.describeStack(t, name).StackStatus == types.StackStatusUpdateRollbackComplete
@@ -254,7 +276,8 @@ func testStackErrors(t *testing.T, c *goClients) {
 	_, err := c.stacks.DescribeStacks(ctx, &cloudformation.DescribeStacksInput{StackName: aws.String("go-nobody")})
 	wantCode(t, err, "ValidationError", "describe what is not there")
 	contains(t, err.Error(), "Stack with id go-nobody does not exist", "message")
-	_, err = c.stacks.CreateStack(ctx, &cloudformation.CreateStackInput{StackName: aws.String("go-bad"), TemplateBody: samTemplate(t)})
+	_, err = c.stacks.CreateStack(ctx, &cloudformation.CreateStackInput{StackName: aws.String("go-bad"),
+		TemplateBody: samTemplate(t)})
 	typed[*types.InsufficientCapabilitiesException](t, err, "create without capabilities")
 	for what, body := range map[string]string{
 		"nonsense":            "Resources: [",
@@ -264,7 +287,8 @@ func testStackErrors(t *testing.T, c *goClients) {
 		"a type that is none": `{"Resources":{"A":{"Type":"AWS::Logs::Nobody"}}}`,
 		"a missing parameter": `{"Parameters":{"P":{"Type":"String"}},"Resources":{"A":{"Type":"AWS::Logs::LogGroup"}}}`,
 	} {
-		_, err := c.stacks.CreateStack(ctx, &cloudformation.CreateStackInput{StackName: aws.String("go-bad"), TemplateBody: aws.String(body)})
+		_, err := c.stacks.CreateStack(ctx, &cloudformation.CreateStackInput{StackName: aws.String("go-bad"),
+			TemplateBody: aws.String(body)})
 		if err == nil {
 			c.deleteStack(t, "go-bad")
 		}
