@@ -171,7 +171,14 @@ func (a *app) followLogs(ctx context.Context, c *client, name string) error {
 		query += "&function=" + url.QueryEscape(name)
 	}
 	s := a.screen("15:04:05.000")
-	err := c.feed(ctx, query, nil, func(m moment) error {
+	connected := func() {
+		of := "all functions"
+		if name != "" {
+			of = nick(name)
+		}
+		fmt.Fprintln(a.Err, a.errStyle.dim("Following "+of+"; Ctrl-C ends."))
+	}
+	err := c.feed(ctx, query, connected, func(m moment) error {
 		switch {
 		case m.Line == nil:
 		case !a.json:

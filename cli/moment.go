@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -53,7 +54,7 @@ func (c *client) feed(ctx context.Context, query string, connected func(), show 
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if err == io.EOF {
+		if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) {
 			return nil // the node has ended
 		}
 		if err != nil {

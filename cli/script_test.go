@@ -40,6 +40,8 @@ func TestMain(m *testing.M) {
 //
 //	start NAME ARG...         runs rouse ARG... until it says "Ready."; its output is in NAME.out and NAME.err. With --data,
 //	                          or the folder that follows dev, $URL and $API become its addresses
+//	follow NAME ARG...        runs rouse ARG..., which goes on: until what it follows is connected
+//	keys FILE                 sets $KEY and $SECRET to the key that a first start printed
 //	await FILE REGEXP         waits until FILE, which somebody writes to, matches
 //	http [-X METHOD] [-H 'K: V'] [-d BODY] STATUS URL    asks, wants the status, and prints the body
 //	retry COMMAND...          runs a command until it succeeds
@@ -55,7 +57,7 @@ func TestScripts(t *testing.T) {
 	}
 	testscript.Run(t, testscript.Params{Dir: "testdata/script", Setup: setup, Condition: condition, RequireUniqueNames: true,
 		RequireExplicitExec: true, Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"start": start, "await": await, "http": ask, "retry": retry, "quit": quit, "ended": ended, "replace": replace, "code": exitCode,
+			"start": start, "follow": follow, "keys": keys, "await": await, "http": ask, "retry": retry, "quit": quit, "ended": ended, "replace": replace, "code": exitCode,
 			"json": jsonValue, "hold": hold,
 		}})
 }
@@ -113,6 +115,21 @@ func start(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: start NAME ARG...")
 	}
+	p := launch(ts, args)
+	poll(ts, "Ready.", args[0], p, func() bool { return strings.Contains(read(ts, args[0]+".out"), "\nReady.\n") })
+	addresses(ts, args[1:])
+}
+
+func follow(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: follow NAME ARG...")
+	}
+	p := launch(ts, args)
+	poll(ts, "Following", args[0], p, func() bool { return strings.Contains(read(ts, args[0]+".err"), "Following") })
+}
+
+// launch runs rouse beside the script.
+func launch(ts *testscript.TestScript, args []string) *process {
 	all := ts.Value(started{}).(map[string]*process)
 	name := args[0]
 	stdout, err := os.Create(ts.MkAbs(name + ".out"))
@@ -130,8 +147,21 @@ func start(ts *testscript.TestScript, neg bool, args []string) {
 		close(p.done)
 	}()
 	all[name] = p
-	poll(ts, "Ready.", name, p, func() bool { return strings.Contains(read(ts, name+".out"), "\nReady.\n") })
-	addresses(ts, args[1:])
+	return p
+}
+
+var printedKeys = regexp.MustCompile(`AWS_ACCESS_KEY_ID=(\S+)\s+AWS_SECRET_ACCESS_KEY=(\S+)`)
+
+func keys(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: keys FILE")
+	}
+	m := printedKeys.FindStringSubmatch(ts.ReadFile(args[0]))
+	if m == nil {
+		ts.Fatalf("%s has no keys:\n%s", args[0], ts.ReadFile(args[0]))
+	}
+	ts.Setenv("KEY", m[1])
+	ts.Setenv("SECRET", m[2])
 }
 
 // addresses sets $URL and $API to those of the node that was started.
