@@ -147,7 +147,7 @@ func (s *said) String() string {
 	return s.b.String()
 }
 
-// settings are the flags of a node for tests: free ports, no namespaces.
+// settings are the flags of a node for tests: free ports, no namespaces. A node of production needs "metrics" besides.
 func settings(data string, more ...string) map[string]string {
 	m := map[string]string{"data": data, "listen": "127.0.0.1:0", "plain": "127.0.0.1:0", "isolation": "process"}
 	for i := 0; i+1 < len(more); i += 2 {

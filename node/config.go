@@ -24,6 +24,7 @@ type Config struct {
 	Dev         bool          // development: the key test/test works on loopback, plain HTTP at Plain
 	Listen      string        // host:port of the doors; default 127.0.0.1:4566
 	Plain       string        // dev: host:port that serves the first API at /; default 127.0.0.1:3000; "off"
+	Metrics     string        // host:port of the page for Prometheus; "off"; "" on the doors; default "" in dev, else 127.0.0.1:9469
 	Data        string        // folder of all state; default .rouse
 	Region      string        // of this node; default us-east-1
 	Account     string        // of its root user; default 000000000000
@@ -47,13 +48,9 @@ var settings = []struct {
 	set  func(*Config, string) error
 }{
 	{"listen", "address of the doors, host:port", func(c *Config, s string) error { c.Listen = s; return hostPort(s) }},
-	{"plain", "development: address that serves the first API at /, or off", func(c *Config, s string) error {
-		c.Plain = s
-		if s == "off" {
-			return nil
-		}
-		return hostPort(s)
-	}},
+	{"plain", "development: address that serves the first API at /, or off", orOff(func(c *Config) *string { return &c.Plain })},
+	{"metrics", "address of the page for Prometheus, host:port or off; unset: 127.0.0.1:9469, in development the doors",
+		orOff(func(c *Config) *string { return &c.Metrics })},
 	{"data", "folder of all state", func(c *Config, s string) error {
 		c.Data = s
 		return match(s, `.`, "a folder")
@@ -99,6 +96,9 @@ var settings = []struct {
 func Load(dev bool, flags map[string]string, env func(string) (string, bool), file string, mustExist bool) (Config, error) {
 	c := Config{Dev: dev, Listen: "127.0.0.1:4566", Plain: "127.0.0.1:3000", Data: ".rouse", Region: rouse.DefaultRegion,
 		Account: rouse.DefaultAccount, Isolation: "auto", Egress: true, Book: meter.ListPrices()}
+	if !dev {
+		c.Metrics = "127.0.0.1:9469"
+	}
 	inFile, err := readFile(file, mustExist)
 	if err != nil {
 		return Config{}, err
@@ -189,6 +189,16 @@ func hostPort(s string) error {
 		return errors.New("the port is a number up to 65535")
 	}
 	return nil
+}
+
+func orOff(field func(*Config) *string) func(*Config, string) error {
+	return func(c *Config, s string) error {
+		*field(c) = s
+		if s == "off" {
+			return nil
+		}
+		return hostPort(s)
+	}
 }
 
 func match(s, form, want string) error {

@@ -2,6 +2,7 @@ package node
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -75,10 +76,20 @@ func (n *Node) doors(p *parts) error {
 		return err
 	}
 	n.gauges(p)
-	p.handler = http.HandlerFunc(p.outside)
+	p.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == metricsPath && n.cfg.Metrics != "" { // they tell of functions and costs, and each look has its price
+			http.Error(w, "Metrics have an address of their own here: the node's setting metrics.", http.StatusNotFound)
+			return
+		}
+		p.outside(w, r)
+	})
 	p.plain = p.gateway.Plain(nil)
 	if loopback(n.cfg.Plain) {
-		p.plain = ownNames(p.plain)
+		p.plain = ownNames(p.plain, "--plain")
+	}
+	p.metrics = p.meter.Handler()
+	if loopback(cmp.Or(n.cfg.Metrics, n.cfg.Listen)) {
+		p.metrics = ownNames(p.metrics, "--metrics")
 	}
 	return nil
 }
@@ -140,13 +151,16 @@ func (p *parts) listRuntimes(context.Context) ([]console.Runtime, error) {
 var runtimeNames = []string{"nodejs24.x", "nodejs22.x", "nodejs20.x", "nodejs18.x", "nodejs16.x", "python3.14", "python3.13", "python3.12",
 	"python3.11", "python3.10", "python3.9", "python3.8"}
 
+// metricsPath is where the doors of development show metrics; an address of their own shows nothing else.
+const metricsPath = "/_rouse/metrics"
+
 // outside answers requests to the node's address.
 func (p *parts) outside(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.URL.Path == "/_rouse/health" || r.URL.Path == "/_localstack/health":
 		p.health(w, r)
-	case r.URL.Path == "/_rouse/metrics":
-		p.meter.Handler().ServeHTTP(w, r)
+	case r.URL.Path == metricsPath:
+		p.metrics.ServeHTTP(w, r)
 	case strings.HasPrefix(r.URL.Path, lambda.CodePath):
 		p.codeLinks.ServeHTTP(w, r)
 	case p.gateway.Match(r.Host, r.URL.Path):
@@ -157,8 +171,8 @@ func (p *parts) outside(w http.ResponseWriter, r *http.Request) {
 }
 
 // ownNames refuses requests by a name that a site of the internet may have: one that resolves to 127.0.0.1 for the browser
-// on this machine would let that site's pages read what the API answers.
-func ownNames(h http.Handler) http.Handler {
+// on this machine would let that site's pages read what h answers. flag is how it listens for others.
+func ownNames(h http.Handler, flag string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if aws.LocalHost(r.Host) {
 			h.ServeHTTP(w, r)
@@ -167,7 +181,7 @@ func ownNames(h http.Handler) http.Handler {
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusForbidden)
 		_ = json.NewEncoder(w).Encode(map[string]string{"message": "Forbidden: this address answers to localhost and 127.0.0.1 only. " +
-			"Let a tunnel or proxy send one of these as Host, or listen for others with --plain HOST:PORT."})
+			"Let a tunnel or proxy send one of these as Host, or listen for others with " + flag + " HOST:PORT."})
 	})
 }
 

@@ -142,11 +142,20 @@ func alreadyThere(data string) error {
 		data, info.PID, info.URL)
 }
 
-// listener is one address of the doors.
+// listener is one address of the node.
 type listener struct {
 	net.Listener
-	plain bool // serves the first API at /
+	face face
 }
+
+// face is what an address shows.
+type face int
+
+const (
+	faceDoors   face = iota
+	facePlain        // the first API at /
+	faceMetrics      // for Prometheus
+)
 
 // listen opens the addresses. A port that is taken is told with what can be done about it.
 func (n *Node) listen() ([]listener, error) {
@@ -154,21 +163,25 @@ func (n *Node) listen() ([]listener, error) {
 		return nil, fmt.Errorf("--listen %s: a development node accepts the key test/test and so listens on loopback only; "+
 			"use `rouse serve`, or --dev-key on a closed network", n.cfg.Listen)
 	}
-	ln, err := open(n.cfg.Listen, "--listen")
-	if err != nil {
-		return nil, err
-	}
-	list := []listener{{ln, false}}
-	if n.cfg.Dev && n.cfg.Plain != "off" {
-		plain, err := open(n.cfg.Plain, "--plain")
+	var list []listener
+	for _, l := range []struct {
+		address *string
+		flag    string
+		face    face
+	}{{&n.cfg.Listen, "--listen", faceDoors}, {&n.cfg.Plain, "--plain", facePlain}, {&n.cfg.Metrics, "--metrics", faceMetrics}} {
+		if *l.address == "" || *l.address == "off" || l.face == facePlain && !n.cfg.Dev {
+			continue
+		}
+		ln, err := open(*l.address, l.flag, l.face != faceDoors)
 		if err != nil {
-			_ = ln.Close()
+			for _, other := range list {
+				_ = other.Close()
+			}
 			return nil, err
 		}
-		n.cfg.Plain = plain.Addr().String()
-		list = append(list, listener{plain, true})
+		*l.address = ln.Addr().String()
+		list = append(list, listener{ln, l.face})
 	}
-	n.cfg.Listen = ln.Addr().String()
 	n.url = n.cfg.PublicURL
 	if n.url == "" {
 		n.url = "http://" + reachable(n.cfg.Listen)
@@ -176,7 +189,7 @@ func (n *Node) listen() ([]listener, error) {
 	return list, nil
 }
 
-func open(address, flag string) (net.Listener, error) {
+func open(address, flag string, optional bool) (net.Listener, error) {
 	ln, err := net.Listen("tcp", address)
 	if err == nil {
 		return ln, nil
@@ -185,7 +198,11 @@ func open(address, flag string) (net.Listener, error) {
 	if errors.As(err, &op) {
 		err = op.Err
 	}
-	return nil, fmt.Errorf("listen on %s: %w; another address: %s HOST:PORT (port 0 takes a free one)", address, err, flag)
+	without := ""
+	if optional {
+		without = "; without it: " + flag + " off"
+	}
+	return nil, fmt.Errorf("listen on %s: %w; another address: %s HOST:PORT (port 0 takes a free one)%s", address, err, flag, without)
 }
 
 // reachable is how an address is dialled from this machine.
@@ -223,7 +240,7 @@ func (n *Node) open(ctx context.Context, env func(string) (string, bool)) error 
 			}
 		})
 	}
-	n.front.open(p.handler, p.plain)
+	n.front.open(map[face]http.Handler{faceDoors: p.handler, facePlain: p.plain, faceMetrics: p.metrics})
 	if err := n.writeNodeFile(); err != nil {
 		return errors.Join(err, n.Stop(ctx))
 	}
@@ -369,13 +386,10 @@ func (f *front) serve() {
 }
 
 // open lets requests in.
-func (f *front) open(handler, plain http.Handler) {
+func (f *front) open(faces map[face]http.Handler) {
 	for i, d := range f.doors {
 		d.mu.Lock()
-		d.handler = handler
-		if f.lists[i].plain {
-			d.handler = plain
-		}
+		d.handler = faces[f.lists[i].face]
 		d.mu.Unlock()
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/rouse-dev/rouse/kv"
 	"github.com/rouse-dev/rouse/kv/format"
 	"github.com/rouse-dev/rouse/kv/pebble"
+	"github.com/rouse-dev/rouse/node"
 )
 
 // TestHealthFromTheFirstMoment: the address answers 503 from when it is open until the node is ready, and 200 from then on.
@@ -132,6 +133,8 @@ func TestRefusedStarts(t *testing.T) {
 			want: []string{taken.Addr().String(), "in use", "--listen HOST:PORT"}},
 		{name: "plain on a taken port", dev: true, flags: settings(copyOf(t, used), "plain", taken.Addr().String()),
 			want: []string{taken.Addr().String(), "in use", "--plain HOST:PORT"}},
+		{name: "metrics on a taken port", dev: true, flags: settings(copyOf(t, used), "metrics", taken.Addr().String()),
+			want: []string{taken.Addr().String(), "in use", "--metrics HOST:PORT", "--metrics off"}},
 		{name: "a development node for everybody", dev: true, flags: settings(copyOf(t, used), "listen", "0.0.0.0:0"),
 			want: []string{"loopback only", "--dev-key"}},
 		{name: "a development node on all addresses", dev: true, flags: settings(copyOf(t, used), "listen", ":0"),
@@ -146,7 +149,7 @@ func TestRefusedStarts(t *testing.T) {
 			}},
 		{name: "a store of a later Rouse", dev: true, flags: settings(copyOf(t, used)), spoil: newer, want: []string{"catalog", "99", "newer Rouse"}},
 		{name: "the data folder is a file", dev: true, flags: settings(filepath.Join(copyOf(t, used), "seal.key")), want: []string{"data folder", "seal.key"}},
-		{name: "weak isolation in production", dev: false, flags: settings(copyOf(t, used)),
+		{name: "weak isolation in production", dev: false, flags: settings(copyOf(t, used), "metrics", "off"),
 			want: []string{"process", "--allow-weak-isolation", "rouse doctor"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -201,7 +204,8 @@ func newer(t *testing.T, data string) {
 
 func TestProduction(t *testing.T) {
 	data := t.TempDir()
-	flags := settings(data, "allow-weak-isolation", "true")
+	metrics := freeAddress(t)
+	flags := settings(data, "allow-weak-isolation", "true", "metrics", metrics)
 	log := &said{}
 	n := openAs(t, false, flags, log)
 	id, secret := n.FirstKey()
@@ -216,6 +220,12 @@ func TestProduction(t *testing.T) {
 	if a := c.send(t, "sts", "POST", "/", "Action=GetCallerIdentity&Version=2011-06-15", form...); a.Status != 200 ||
 		!strings.Contains(a.Body, "arn:aws:iam::000000000000:root") {
 		t.Errorf("the root key: got %s, want 200 and root", a)
+	}
+	if a := c.send(t, "rouse", "GET", "/_rouse/metrics", ""); a.Status != 404 {
+		t.Errorf("metrics at the doors of production: got %s, want 404", a)
+	}
+	if a := (&client{url: "http://" + metrics}).plain(t, "GET", "/_rouse/metrics"); a.Status != 200 || !strings.Contains(a.Body, "rouse_instances_idle") {
+		t.Errorf("metrics at their own address: got %s, want 200 and metrics", a)
 	}
 	stop(t, n)
 	if strings.Contains(log.String(), secret) {
@@ -236,7 +246,7 @@ var form = []string{"Content-Type", "application/x-www-form-urlencoded"}
 // TestDevKeyWhenAsked: with --dev-key the key test/test works in production and for any listener of development.
 func TestDevKeyWhenAsked(t *testing.T) {
 	for _, dev := range []bool{true, false} {
-		n := openAs(t, dev, settings(t.TempDir(), "listen", "0.0.0.0:0", "dev-key", "true", "allow-weak-isolation", "true"), nil)
+		n := openAs(t, dev, settings(t.TempDir(), "listen", "0.0.0.0:0", "dev-key", "true", "allow-weak-isolation", "true", "metrics", "off"), nil)
 		if a := developer(n).send(t, "sts", "POST", "/", "Action=GetCallerIdentity&Version=2011-06-15", form...); a.Status != 200 {
 			t.Errorf("test/test with --dev-key, dev %v: got %s, want 200", dev, a)
 		}
@@ -324,6 +334,34 @@ func TestMetrics(t *testing.T) {
 	for _, want := range []string{"# TYPE rouse_instances_idle gauge", "rouse_instances_idle 1", `function="counted"`} {
 		if !strings.Contains(a.Body, want) {
 			t.Errorf("metrics: got no %q in\n%s", want, a.Body)
+		}
+	}
+}
+
+// TestMetricsAddress: where they are by default, and that the doors show them only when nothing else does.
+func TestMetricsAddress(t *testing.T) {
+	for dev, want := range map[bool]string{true: "", false: "127.0.0.1:9469"} {
+		c, err := node.Load(dev, nil, noEnvironment, "", false)
+		if must(t, err); c.Metrics != want {
+			t.Errorf("metrics by default, dev %v: got %q, want %q", dev, c.Metrics, want)
+		}
+	}
+	own := freeAddress(t)
+	for _, at := range []string{"off", own} {
+		n := openAs(t, true, settings(t.TempDir(), "metrics", at), nil)
+		if a := developer(n).plain(t, "GET", "/_rouse/metrics"); a.Status != 404 {
+			t.Errorf("metrics at the doors with --metrics %s: got %s, want 404", at, a)
+		}
+	}
+	n := openAs(t, true, settings(t.TempDir()), nil)
+	for _, url := range []string{"http://" + own, n.URL()} {
+		for host, want := range map[string]int{"localhost": 200, "evil.example": 403} {
+			r, err := http.NewRequest("GET", url+"/_rouse/metrics", nil)
+			must(t, err)
+			r.Host = host
+			if a := (&client{}).read(t, r); a.Status != want {
+				t.Errorf("metrics asked as %s: got %s, want %d", host, a, want)
+			}
 		}
 	}
 }

@@ -67,6 +67,7 @@ type parts struct {
 
 	handler http.Handler
 	plain   http.Handler
+	metrics http.Handler
 	loops   []loop
 	closers []func(context.Context) error // called last first
 }

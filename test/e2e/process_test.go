@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -86,8 +87,9 @@ func between(r *rand.Rand, low, high time.Duration) time.Duration {
 // rouse is a node that is started, killed and started again on the same folder and address.
 type rouse struct {
 	*client
-	dir  string // its working folder; data is below
-	args []string
+	dir     string // its working folder; data is below
+	args    []string
+	metrics string // where its metrics are
 	// prefix is put before the command: a shell that sets limits.
 	prefix []string
 
@@ -104,8 +106,9 @@ func newRouse(t testing.TB, args ...string) *rouse {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	r := &rouse{client: newClient(address), dir: dir}
-	r.args = append([]string{"serve", "--listen", address, "--data", filepath.Join(dir, "data"), "--dev-key=on"}, args...)
+	r := &rouse{client: newClient(address), dir: dir, metrics: freeAddress(t)}
+	r.args = append([]string{"serve", "--listen", address, "--metrics", r.metrics, "--data", filepath.Join(dir, "data"), "--dev-key=on"},
+		args...)
 	if os.Geteuid() != 0 {
 		r.args = append(r.args, "--allow-weak-isolation=on")
 	}
@@ -130,6 +133,21 @@ func launch(t testing.TB, args ...string) *rouse {
 	r.start(t)
 	t.Cleanup(func() { r.stop(t) })
 	return r
+}
+
+// measures reports whether the metrics have a line.
+func (r *rouse) measures(t testing.TB, line string) bool {
+	t.Helper()
+	resp, err := r.agent.Get("http://" + r.metrics)
+	if err != nil {
+		t.Fatalf("metrics: %v", err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatalf("metrics: %v", err)
+	}
+	return strings.Contains("\n"+string(b), "\n"+line+"\n")
 }
 
 func freeAddress(t testing.TB) string {

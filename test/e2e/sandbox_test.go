@@ -380,8 +380,7 @@ func TestLimitsOfANode(t *testing.T) {
 	}
 	r.stays(t, "f", 1)
 	until(t, "idle instances go", func() bool {
-		a := r.send(t, "rouse", "GET", "/_rouse/metrics", "")
-		return strings.Contains(a.Body, "\nrouse_instances_idle 0\n")
+		return r.measures(t, "rouse_instances_idle 0")
 	})
 	r.stays(t, "f", 0)
 }

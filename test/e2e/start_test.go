@@ -78,7 +78,7 @@ func TestInterrupt(t *testing.T) {
 		}
 	}
 	busy := func() bool {
-		return strings.Contains(r.send(t, "rouse", "GET", "/_rouse/metrics", "").Body, "\nrouse_instances_busy 2\n")
+		return r.measures(t, "rouse_instances_busy 2")
 	}
 	until(t, "both run", busy)
 	held := holdingsOf(t, r.cmd.Process.Pid)
