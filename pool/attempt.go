@@ -58,8 +58,8 @@ func (in *instance) run(ctx context.Context, inv rouse.Invocation, out rouse.Sin
 	v := in.set.v
 	res = rouse.Result{Version: v.Number}
 	in.refresh(ctx)
-	say := in.lines.begin(inv)
-	say("START RequestId: %s Version: %s", inv.ID, v.Number)
+	in.lines.begin(inv)
+	in.lines.start(inv.ID, v.Number)
 
 	timeout := time.Duration(v.TimeoutSeconds) * time.Second
 	deadline := time.Now().Add(timeout)
@@ -74,23 +74,16 @@ func (in *instance) run(ctx context.Context, inv rouse.Invocation, out rouse.Sin
 	if !healthy || in.worthAsking() { // memory is read while there is something to read
 		in.measure()
 	}
-	status := ""
 	switch {
 	case err != nil:
 		t.Run = timeout
-		res.Error = timedOut(inv.ID, timeout)
-		say("%s %s Task timed out after %.2f seconds", stamp(time.Now()), inv.ID, timeout.Seconds())
-		status = "\tStatus: timeout"
+		res.Error = requested(inv.ID, timedOut(timeout))
 	case reply.State == guest.Exited && in.outOfMemory():
-		res.Error = rouse.Unhandled("Runtime.OutOfMemory", fmt.Sprintf("RequestId: %s Error: Runtime exited with error: signal: killed", inv.ID))
-		status = "\tStatus: error\tError Type: Runtime.OutOfMemory"
-	case reply.State != guest.Alive && res.Error != nil:
-		status = "\tStatus: error\tError Type: " + res.Error.Type
+		res.Error = requested(inv.ID, rouse.Unhandled("Runtime.OutOfMemory", "Error: Runtime exited with error: signal: killed"))
 	}
 	t.Billed = billed(t.Run + t.Init)
 	t.MemoryPeak = in.peak
-	say("END RequestId: %s", inv.ID)
-	say("%s%s", report(inv.ID, t), status)
+	in.lines.report(inv.ID, t, res.Error, failed(res.Error, err != nil || reply.State != guest.Alive))
 	res.Timing = t
 	res.Tail = in.lines.end()
 	return res, healthy
@@ -103,16 +96,19 @@ func (p *Pool) initFailed(v *catalog.Version, inv rouse.Invocation, st startup, 
 	t.Queued = max(0, waited-st.total())
 	t.Billed = billed(t.Init)
 	t.MemoryPeak = st.peak
-	res := rouse.Result{Version: v.Number, Error: fe, Timing: t}
-	if st.lines == nil {
-		return res
+	fe = requested(inv.ID, fe)
+	st.lines.begin(inv)
+	st.lines.start(inv.ID, v.Number)
+	st.lines.report(inv.ID, t, nil, failed(fe, true)) // what went wrong is said already
+	return rouse.Result{Version: v.Number, Error: fe, Timing: t, Tail: st.lines.end()}
+}
+
+// requested puts the invocation's id before an error that is the platform's way to say what became of a runtime.
+func requested(id string, fe *rouse.FunctionError) *rouse.FunctionError {
+	if !strings.HasPrefix(fe.Message, "Error: ") || !strings.HasPrefix(fe.Type, "Runtime.") && !strings.HasPrefix(fe.Type, "Sandbox.") {
+		return fe
 	}
-	say := st.lines.begin(inv)
-	say("START RequestId: %s Version: %s", inv.ID, v.Number)
-	say("END RequestId: %s", inv.ID)
-	say("%s\tStatus: error\tError Type: %s", report(inv.ID, t), fe.Type)
-	res.Tail = st.lines.end()
-	return res
+	return rouse.Unhandled(fe.Type, "RequestId: "+id+" "+fe.Message)
 }
 
 // traceOf is the X-Amzn-Trace-Id that the function gets and passes on. Its lineage counts the causes so far, so that the
@@ -135,27 +131,14 @@ func traceOf(v *catalog.Version, inv rouse.Invocation) string {
 	return fmt.Sprintf("%s;Lineage=%x:%d", root, name[:4], inv.From.Hops+1)
 }
 
-// timedOut is Lambda's error of a handler that ran out of time.
-func timedOut(id string, timeout time.Duration) *rouse.FunctionError {
-	return rouse.Unhandled("Sandbox.Timedout", fmt.Sprintf("RequestId: %s Error: Task timed out after %.2f seconds", id, timeout.Seconds()))
+const timedOutType = "Sandbox.Timedout"
+
+// timedOut is Lambda's error of a function that ran out of time.
+func timedOut(timeout time.Duration) *rouse.FunctionError {
+	return rouse.Unhandled(timedOutType, fmt.Sprintf("Error: Task timed out after %.2f seconds", timeout.Seconds()))
 }
 
 // billed rounds up to whole milliseconds.
 func billed(d time.Duration) time.Duration {
 	return (d + time.Millisecond - 1).Truncate(time.Millisecond)
 }
-
-// report is Lambda's last line of an invocation.
-func report(id string, t rouse.Timing) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "REPORT RequestId: %s\tDuration: %.2f ms\tBilled Duration: %d ms\tMemory Size: %d MB\tMax Memory Used: %d MB",
-		id, ms(t.Run), t.Billed.Milliseconds(), t.MemoryMB, (t.MemoryPeak+1<<20-1)>>20)
-	if t.Start == rouse.StartCold {
-		fmt.Fprintf(&b, "\tInit Duration: %.2f ms", ms(t.Init))
-	}
-	return b.String()
-}
-
-func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
-
-func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }

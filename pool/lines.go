@@ -1,11 +1,12 @@
 package pool
 
 import (
-	"fmt"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/rouse-dev/rouse"
+	"github.com/rouse-dev/rouse/catalog"
 	"github.com/rouse-dev/rouse/guest"
 )
 
@@ -17,19 +18,25 @@ type LineWriter interface {
 // lines is the log of one instance: what its guest says and what the platform says around each invocation. The last
 // LogTailMax bytes of the current invocation are kept when its caller asked for them.
 type lines struct {
-	out LineWriter
+	out   LineWriter
+	json  bool     // the platform's lines are JSON
+	level severity // of these, from here on
 
 	mu      sync.Mutex
 	keeping bool   // guarded by mu
 	tail    []byte // guarded by mu
 }
 
-// begin starts an invocation and returns what writes the platform's lines of it.
-func (l *lines) begin(inv rouse.Invocation) func(format string, args ...any) {
+// newLines makes the log of an instance of v.
+func newLines(v *catalog.Version, out LineWriter) *lines {
+	return &lines{out: out, json: strings.EqualFold(v.LogFormat, "JSON"), level: severityOf(v.SystemLevel)}
+}
+
+// begin starts an invocation.
+func (l *lines) begin(inv rouse.Invocation) {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.keeping, l.tail = inv.Tail, nil
-	l.mu.Unlock()
-	return func(format string, args ...any) { l.write(time.Now(), fmt.Appendf(nil, format, args...)) }
 }
 
 // end returns the tail of the invocation that begin started; nil when nobody asked for it.

@@ -87,21 +87,21 @@ func (s startup) timing(t rouse.Timing) rouse.Timing {
 // make starts an instance of v. Errors are *guest.InitError when the function itself could not initialise, with the
 // startup telling how far it came; all else is the platform's.
 func (m *Maker) make(ctx context.Context, v *catalog.Version) (*instance, startup, error) {
-	in, st, err := m.tryMake(ctx, v, initTimeout)
+	in, st, err := m.tryMake(ctx, v, "init", initTimeout)
 	if !errors.Is(err, errInitTimeout) {
 		return in, st, err
 	}
 	timeout := time.Duration(v.TimeoutSeconds) * time.Second
-	in, st, err = m.tryMake(ctx, v, timeout)
+	in, st, err = m.tryMake(ctx, v, "invoke", timeout)
 	if errors.Is(err, errInitTimeout) {
-		err = &guest.InitError{Function: timedOut("", timeout), State: guest.Broken}
+		err = &guest.InitError{Function: timedOut(timeout), State: guest.Broken}
 	}
 	return in, st, err
 }
 
 var errInitTimeout = errors.New("pool: the function did not initialise in time")
 
-func (m *Maker) tryMake(ctx context.Context, v *catalog.Version, timeout time.Duration) (in *instance, st startup, err error) {
+func (m *Maker) tryMake(ctx context.Context, v *catalog.Version, phase string, timeout time.Duration) (in *instance, st startup, err error) {
 	st = startup{cold: true}
 	began := time.Now()
 	rt, err := m.Runtime(v)
@@ -121,30 +121,46 @@ func (m *Maker) tryMake(ctx context.Context, v *catalog.Version, timeout time.Du
 		}
 	}()
 	stream := streamName(v.Number)
-	in.lines = &lines{out: m.Lines(v, stream)}
+	in.lines = newLines(v, m.Lines(v, stream))
 	st.lines = in.lines
 	defer m.refill(v, rt)
 	if err = m.furnish(ctx, in, v, rt, code, &st); err != nil {
 		return in, st, err
 	}
-
 	fn, err := m.function(ctx, in, v, code, stream)
 	if err != nil {
 		return in, st, err
 	}
+	in.lines.initStart(v, m.Region, rt)
+	return in, st, m.load(ctx, in, fn, phase, timeout, &st)
+}
+
+// load is the INIT phase.
+func (m *Maker) load(ctx context.Context, in *instance, fn guest.Function, phase string, timeout time.Duration, st *startup) error {
 	initCtx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	t := time.Now()
-	err = in.guest.Load(initCtx, fn)
+	err := in.guest.Load(initCtx, fn)
 	st.init = time.Since(t)
-	if err != nil && initCtx.Err() != nil {
-		err = errInitTimeout
+	if err == nil {
+		return nil
 	}
-	if err != nil {
-		in.measure()
-		st.peak = in.peak
+	in.measure()
+	st.peak = in.peak
+	var fe *guest.InitError
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case initCtx.Err() != nil:
+		in.lines.initReport(st.init, phase, ending{status: "timeout", lost: true})
+		return errInitTimeout
+	case errors.As(err, &fe):
+		if fe.State == guest.Exited && in.outOfMemory() {
+			fe.Function = rouse.Unhandled("Runtime.OutOfMemory", "Error: Runtime exited with error: signal: killed")
+		}
+		in.lines.initReport(st.init, phase, failed(fe.Function, true))
 	}
-	return in, st, err
+	return err
 }
 
 // limitsOf are Lambda's, save that every instance may use one processor at least: Lambda gives 128 MB a fourteenth of one,

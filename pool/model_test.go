@@ -18,7 +18,7 @@ import (
 // that is counted is that of the instances there are, within the budget; everybody gets an answer; at the end nothing is
 // left, in the books or outside.
 func TestBooksAreKept(t *testing.T) {
-	for seed := range uint64(6) {
+	for seed := range uint64(4) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 			keepBooks(t, rand.New(rand.NewPCG(seed, 7)), seed%3 == 0)

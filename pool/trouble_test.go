@@ -3,6 +3,7 @@ package pool_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -201,6 +202,24 @@ func TestALateCallerOfAnOldRevision(t *testing.T) {
 	}
 	if n := b.driver.made.Load(); n != 2 {
 		t.Errorf("%d sandboxes, want 2: one for each revision", n)
+	}
+}
+
+// TestInitFailuresAreToldAsLambdaDoes: with the invocation's id, and an INIT_REPORT line.
+func TestInitFailuresAreToldAsLambdaDoes(t *testing.T) {
+	b := newFakeBed(t, &fakeDriver{}, nil)
+	defer b.close(t, time.Second)
+	res, err := b.invoke(t.Context(), b.function(t, "broken", "1", 128), order{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "RequestId: 8f5e1a7c-0000-4000-8000-000000000001 Error: Runtime exited without providing a reason"
+	if res.Error == nil || res.Error.Type != "Runtime.ExitError" || res.Error.Message != want {
+		t.Errorf("got %+v, want Runtime.ExitError %q", res.Error, want)
+	}
+	if log := b.log(); !strings.Contains(log, "INIT_REPORT Init Duration: ") ||
+		!strings.Contains(log, " ms\tPhase: init\tStatus: error\tError Type: Runtime.ExitError") {
+		t.Errorf("log %q, want an INIT_REPORT with its status", log)
 	}
 }
 
