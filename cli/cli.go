@@ -156,7 +156,7 @@ func (a *app) root() *cobra.Command {
 		Long: "Rouse runs serverless applications: functions, APIs, schedules and their state, in one process, " +
 			"AWS-compatible, on a laptop and in production.",
 		Example: "  rouse dev handler.py            serve one file at http://127.0.0.1:3000\n" +
-			"  rouse dev                       serve the application of template.yaml, redeploying as you edit\n" +
+			"  rouse dev                       serve template.yaml, again at each change\n" +
 			"  rouse invoke hello '{\"n\":1}'    call a function\n" +
 			"  rouse exec -- aws lambda list-functions",
 		Version:       a.Version,
@@ -168,6 +168,7 @@ func (a *app) root() *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usageError("%s: %w\nSee: %s --help", c.CommandPath(), err, c.CommandPath())
 	})
+	root.Flags().BoolP("version", "v", false, "print the version")
 	root.SetVersionTemplate(a.versionLine() + "\n")
 	root.SetHelpFunc(a.help)
 	root.SetHelpCommand(a.helpCommand(root))

@@ -97,7 +97,7 @@ func TestHelp(t *testing.T) {
 		}
 	}
 	out, errs, code = r.rouse(t, "help", "configuration")
-	want(t, out, errs, code, 0, "listen", "--dev-key", "ROUSE_PRICE_NAME", "rouse.toml")
+	want(t, out, errs, code, 0, "  listen      address of the doors\n", "  price.name  name of the price book\n", "ROUSE_LOG_MAX", "rouse.toml")
 	out, errs, code = r.rouse(t, "dev", "--help")
 	want(t, out, errs, code, 0, "--listen HOST:PORT", "also: up", "-p, --parameter NAME=VALUE")
 	out, errs, code = r.rouse(t, "--version")

@@ -8,9 +8,12 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// groups are the headings of the list of commands.
-var groups = []struct{ id, title string }{
-	{"run", "Run"}, {"app", "Applications"}, {"see", "See what happens"}, {"more", "More"},
+// groups are the headings of the list of commands, and what stands below each, in the order in which people need it.
+var groups = []struct{ id, title, commands string }{
+	{"run", "Run", "dev serve status stop reset"},
+	{"app", "Applications", "init deploy delete list invoke"},
+	{"see", "See what happens", "logs usage"},
+	{"more", "More", "env exec runtime doctor version help"},
 }
 
 // help prints what a command does and takes.
@@ -47,9 +50,9 @@ func (a *app) help(c *cobra.Command, _ []string) {
 }
 
 func (a *app) helpCommands(c *cobra.Command, heading func(string)) {
-	list := func(of string) {
+	list := func(wanted func(string) bool) {
 		for _, sub := range c.Commands() {
-			if sub.GroupID == of && sub.IsAvailableCommand() || of == "more" && sub.Name() == "help" {
+			if wanted(sub.Name()) {
 				fmt.Fprintf(a.Out, "  %-9s %s\n", sub.Name(), sub.Short)
 			}
 		}
@@ -58,11 +61,13 @@ func (a *app) helpCommands(c *cobra.Command, heading func(string)) {
 	case c == c.Root():
 		for _, g := range groups {
 			heading(g.title)
-			list(g.id)
+			for _, name := range strings.Fields(g.commands) {
+				list(func(n string) bool { return n == name })
+			}
 		}
 	case c.HasAvailableSubCommands():
 		heading("Commands")
-		list("")
+		list(func(string) bool { return true })
 	}
 }
 
@@ -139,19 +144,16 @@ func (a *app) helpCommand(root *cobra.Command) *cobra.Command {
 
 // helpConfiguration lists the settings of a node.
 func (a *app) helpConfiguration() {
-	fmt.Fprintln(a.Out, a.style.wrap("A node's settings, each by its flag, by its variable in the environment, or by a line in rouse.toml. "+
-		"The first of the three that names one counts. rouse.toml is read beside the application, or where --config says.", 0))
+	fmt.Fprintln(a.Out, a.style.wrap("A node's settings. Each is a flag (--log-max), a variable (ROUSE_LOG_MAX) or a line in rouse.toml, "+
+		"beside the application or where --config says; the first of the three that names it counts.", 0))
 	fmt.Fprintln(a.Out)
-	var rows [][]string
+	width := 0
 	for _, s := range a.Settings {
-		rows = append(rows, []string{s.Name, "--" + s.Name, variable(s.Name), s.Help})
+		width = max(width, len(s.Name))
 	}
-	a.style.table(a.Out, []string{"IN ROUSE.TOML", "FLAG", "VARIABLE", ""}, rows, 3)
+	for _, s := range a.Settings {
+		fmt.Fprintf(a.Out, "  %s  %s\n", a.style.code(pad(s.Name, width)), a.style.wrap(s.Help, width+4))
+	}
 	fmt.Fprintf(a.Out, "\n%s\n  listen = \"127.0.0.1:4566\"\n  region = \"eu-central-1\"\n  egress = false\n\n  [price]\n  gb-second = 0.0000133334\n",
-		a.style.strong("An example"))
-}
-
-// variable is the name of a setting in the environment.
-func variable(setting string) string {
-	return "ROUSE_" + strings.ToUpper(strings.NewReplacer("-", "_", ".", "_").Replace(setting))
+		a.style.strong("A rouse.toml"))
 }

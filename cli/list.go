@@ -115,5 +115,5 @@ func (a *app) printFunctions(functions []function) {
 		rows = append(rows, []string{a.style.name(f.FunctionName, f.FunctionName), f.Runtime, f.Handler, fmt.Sprintf("%d MB", f.MemorySize),
 			people(time.Duration(f.Timeout) * time.Second), size(f.CodeSize)})
 	}
-	a.style.table(a.Out, []string{"FUNCTION", "RUNTIME", "HANDLER", "MEMORY", "TIMEOUT", "CODE"}, rows, 0, 2, 1)
+	a.style.table(a.Out, []string{"FUNCTION", "RUNTIME", "HANDLER", "MEMORY", "TIMEOUT", "CODE"}, rows, 2, 1, 0)
 }

@@ -114,42 +114,36 @@ func (a *app) facts(s status) {
 // have the rest.
 func isolation(s status) string {
 	has := func(names ...string) bool {
-		for _, n := range names {
-			if !slices.Contains(s.Isolation.InForce, n) {
-				return false
-			}
-		}
-		return true
+		return !slices.ContainsFunc(names, func(n string) bool { return !slices.Contains(s.Isolation.InForce, n) })
 	}
 	var with, without []string
-	put := func(ok bool, name, lack string) {
-		if ok {
-			with = append(with, name)
-		} else {
-			without = append(without, lack)
+	for _, p := range []struct {
+		there      bool
+		with, lack string
+	}{
+		{strings.HasPrefix(s.Isolation.Driver, "ns"), "namespaces", "no namespaces"},
+		{has("memory limit", "cpu limit"), "cgroups", "no memory and CPU limits"},
+		{has("system call filter"), "seccomp", "no system call filter"},
+		{has("public egress"), "", "no internet"},
+	} {
+		switch {
+		case !p.there:
+			without = append(without, p.lack)
+		case p.with != "":
+			with = append(with, p.with)
 		}
 	}
-	if strings.HasPrefix(s.Isolation.Driver, "ns") {
-		with = append(with, "namespaces")
-	} else {
-		without = append(without, "namespaces")
-	}
-	put(has("memory limit", "cpu limit", "process limit"), "cgroups", "limits of memory and CPU")
-	put(has("system call filter"), "seccomp", "seccomp")
 	line := strings.Join(with, ", ")
 	if line == "" {
-		line = "processes"
-	}
-	if strings.HasSuffix(s.Isolation.Driver, "rootless") {
-		line += ", as an ordinary user"
-	}
-	if len(without) > 0 {
-		line += " · without " + strings.Join(without, ", ") + " (rouse doctor)"
+		line = "processes of their own"
 	}
 	if has("public egress") {
-		return line + " · functions reach the internet"
+		line += " · functions reach the internet"
 	}
-	return line + " · functions do not reach the internet"
+	if len(without) > 0 {
+		line += " · " + strings.Join(without, ", ") + " (see rouse doctor)"
+	}
+	return line
 }
 
 func (a *app) stopCommand() *cobra.Command {

@@ -133,7 +133,7 @@ func (s style) wrap(text string, indent int) string {
 }
 
 // table prints rows in columns, aligned, with a dim header. Cells may hold colour. On a terminal that is too narrow the
-// columns of flexible, by number, give way.
+// columns of flexible give way, by number and in that order.
 func (s style) table(w io.Writer, header []string, rows [][]string, flexible ...int) {
 	width := make([]int, len(header))
 	for i, h := range header {
@@ -158,25 +158,17 @@ func (s style) table(w io.Writer, header []string, rows [][]string, flexible ...
 	}
 }
 
-// narrow takes from the widest of the flexible columns until all fit, and leaves each some room.
+// narrow takes from the flexible columns, one after the other, until all fit, and leaves each some room.
 func narrow(width []int, columns int, flexible []int) {
 	const least = 8
 	total := 2 * (len(width) - 1)
 	for _, w := range width {
 		total += w
 	}
-	for total > columns {
-		widest := -1
-		for _, i := range flexible {
-			if width[i] > least && (widest < 0 || width[i] > width[widest]) {
-				widest = i
-			}
-		}
-		if widest < 0 {
-			return
-		}
-		width[widest]--
-		total--
+	for _, i := range flexible {
+		less := max(0, min(total-columns, width[i]-least))
+		width[i] -= less
+		total -= less
 	}
 }
 
