@@ -2,6 +2,7 @@ package cloudformation
 
 import (
 	"context"
+	"time"
 
 	"github.com/rouse-dev/rouse"
 	"github.com/rouse-dev/rouse/stack"
@@ -51,6 +52,7 @@ func (d *Door) createStack(ctx context.Context, from rouse.Origin, in *CreateSta
 	if err != nil {
 		return nil, err
 	}
+	d.rest(ctx, from.Principal.Account, id)
 	return &StackOutput{id}, nil
 }
 
@@ -87,6 +89,7 @@ func (d *Door) updateStack(ctx context.Context, from rouse.Origin, in *UpdateSta
 	if err != nil {
 		return nil, err
 	}
+	d.rest(ctx, from.Principal.Account, id)
 	return &StackOutput{id}, nil
 }
 
@@ -107,6 +110,22 @@ func (d *Door) needDeleteStack(_ context.Context, from rouse.Origin, in *DeleteS
 }
 
 func (d *Door) deleteStack(ctx context.Context, from rouse.Origin, in *DeleteStackInput) (*None, error) {
-	return nil, d.cfg.Stacks.Delete(ctx, from, in.StackName,
+	err := d.cfg.Stacks.Delete(ctx, from, in.StackName,
 		stack.Deletion{Retain: in.RetainResources, RoleARN: in.RoleARN, Token: in.ClientRequestToken})
+	if err != nil {
+		return nil, err
+	}
+	d.rest(ctx, from.Principal.Account, in.StackName)
+	return nil, nil
+}
+
+// restMax is how long an answer is held for its stack; AWS takes about as long to answer.
+const restMax = time.Second
+
+// rest holds the answer until the stack rests, at most restMax. What it asked for is on disk and goes on in any case:
+// an answer that comes when all is done only spares clients the wait until they look again.
+func (d *Door) rest(ctx context.Context, account, name string) {
+	ctx, cancel := context.WithTimeout(ctx, restMax)
+	defer cancel()
+	_, _ = d.cfg.Stacks.Wait(ctx, account, name) // a stack that is gone or still at work: the client will see
 }

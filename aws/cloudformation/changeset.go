@@ -172,7 +172,17 @@ type ExecuteChangeSetInput struct {
 func (in *ExecuteChangeSetInput) stack() string { return in.StackName }
 
 func (d *Door) executeChangeSet(ctx context.Context, from rouse.Origin, in *ExecuteChangeSetInput) (*None, error) {
-	return nil, d.cfg.Stacks.ExecuteChangeSet(ctx, from, in.StackName, in.ChangeSetName, in.ClientRequestToken)
+	account := from.Principal.Account
+	c, err := d.cfg.Stacks.ChangeSet(ctx, account, in.StackName, in.ChangeSetName)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.cfg.Stacks.ExecuteChangeSet(ctx, from, in.StackName, in.ChangeSetName,
+		in.ClientRequestToken); err != nil {
+		return nil, err
+	}
+	d.rest(ctx, account, c.StackID)
+	return nil, nil
 }
 
 func (d *Door) deleteChangeSet(ctx context.Context, from rouse.Origin, in *ChangeSetInput) (*None, error) {

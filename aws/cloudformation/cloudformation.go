@@ -1,8 +1,9 @@
 // Package cloudformation is the door of AWS CloudFormation: it speaks its query protocol and knows package stack.
 //
 // Implemented is what it takes to deploy with AWS's own tools: stacks, their events, resources and templates, change
-// sets (`aws cloudformation deploy` and `sam deploy` work by them) and exports. Calls answer when the operation is on
-// disk; clients poll the statuses, which are AWS's, so that its waiters work.
+// sets (`aws cloudformation deploy` and `sam deploy` work by them) and exports. Calls answer when the stack
+// rests, and after one second in any case: the operation is on disk by then and goes on. Clients poll the statuses, which
+// are AWS's, so that its waiters work; as these look again after 5 to 30 seconds, the short hold spares them most of it.
 //
 // A template comes in TemplateBody, at most 51,200 bytes, or by a TemplateURL. There is no S3 yet, so the only URLs
 // understood are Rouse's own, rouse-asset:…, read by Config.Fetch: a template, or a bundle that holds it together

@@ -27,10 +27,14 @@ type groups struct {
 	mu   sync.Mutex
 	have map[string]bool // guarded by mu
 	fail bool            // guarded by mu
+	hold chan struct{}   // set before use: calls go on when it is closed
 }
 
 func (g *groups) Call(_ context.Context, _ rouse.Origin, service, operation string, input []byte,
 	_ io.Reader) ([]byte, io.ReadCloser, error) {
+	if g.hold != nil {
+		<-g.hold
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	var in struct {
@@ -254,6 +258,59 @@ func TestChangeSets(t *testing.T) {
 	h.call("DeleteChangeSet", map[string]any{"ChangeSetName": "third", "StackName": "s"})
 	h.wantError("DescribeChangeSet", map[string]any{"ChangeSetName": "third", "StackName": "s"},
 		"ChangeSetNotFound: ChangeSet [third] does not exist")
+}
+
+// status is the stack's as DescribeStacks shows it now.
+func (h *house) status(name any) any {
+	h.t.Helper()
+	out := h.call("DescribeStacks", map[string]any{"StackName": name})
+	if out["error"] != nil {
+		h.t.Fatal(out["error"])
+	}
+	return out["Stacks"].([]any)[0].(map[string]any)["StackStatus"]
+}
+
+// Who looks at a stack right after the answer finds it done, so that no waiter sleeps its 5 to 30 seconds for it.
+func TestAnswersWaitForTheStack(t *testing.T) {
+	h := open(t)
+	in := map[string]any{"StackName": "s", "TemplateBody": groupTemplate}
+	id := h.call("CreateStack", in)["StackId"]
+	if got := h.status("s"); got != "CREATE_COMPLETE" {
+		t.Errorf("CreateStack: got %v after the answer, want CREATE_COMPLETE", got)
+	}
+	in["TemplateBody"] = strings.Replace(groupTemplate, "Default: 7", "Default: 14", 1)
+	h.call("UpdateStack", in)
+	if got := h.status("s"); got != "UPDATE_COMPLETE" {
+		t.Errorf("UpdateStack: got %v after the answer, want UPDATE_COMPLETE", got)
+	}
+	in["TemplateBody"], in["ChangeSetName"] = groupTemplate, "c"
+	h.call("CreateChangeSet", in)
+	h.call("ExecuteChangeSet", map[string]any{"ChangeSetName": "c", "StackName": "s"})
+	cs := h.call("DescribeChangeSet", map[string]any{"ChangeSetName": "c", "StackName": "s"})
+	if got := cs["ExecutionStatus"]; got != "EXECUTE_COMPLETE" {
+		t.Errorf("ExecuteChangeSet: got %v after the answer, want EXECUTE_COMPLETE", got)
+	}
+	h.call("DeleteStack", map[string]any{"StackName": "s"})
+	if got := h.status(id); got != "DELETE_COMPLETE" {
+		t.Errorf("DeleteStack: got %v after the answer, want DELETE_COMPLETE", got)
+	}
+}
+
+func TestAnswersWaitOneSecondAtMost(t *testing.T) {
+	h := open(t)
+	h.groups.hold = make(chan struct{})
+	began := time.Now()
+	h.call("CreateStack", map[string]any{"StackName": "s", "TemplateBody": groupTemplate})
+	if took := time.Since(began); took < 900*time.Millisecond || took > 10*time.Second {
+		t.Errorf("got an answer after %s, want it after a second", took)
+	}
+	if got := h.status("s"); got != "CREATE_IN_PROGRESS" {
+		t.Errorf("got %v, want CREATE_IN_PROGRESS", got)
+	}
+	close(h.groups.hold)
+	if got := h.settled("s")["StackStatus"]; got != "CREATE_COMPLETE" {
+		t.Errorf("got %v, want CREATE_COMPLETE", got)
+	}
 }
 
 func TestRefusals(t *testing.T) {
