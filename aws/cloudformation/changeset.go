@@ -63,7 +63,32 @@ type ChangeSetInput struct {
 	NextToken     string `max:"1024"`
 }
 
-func (in *ChangeSetInput) stack() string { return in.StackName }
+func (in *ChangeSetInput) changeSet() (stack, name string) { return in.StackName, in.ChangeSetName }
+
+// changeSetNamed is an input about one change set.
+type changeSetNamed[In any] interface {
+	*In
+	changeSet() (stack, name string)
+}
+
+// needChangeSet is the permission to do the operation to the stack that a change set belongs to, also where only the
+// change set is named: what a policy denies for a stack must hold either way. One that is not there belongs to no stack.
+func needChangeSet[In any, P changeSetNamed[In]](d *Door, operation string) func(context.Context, rouse.Origin,
+	*In) ([]rouse.Need, error) {
+	return func(ctx context.Context, from rouse.Origin, in *In) ([]rouse.Need, error) {
+		account := from.Principal.Account
+		name, set := P(in).changeSet()
+		if name == "" {
+			switch c, err := d.cfg.Stacks.ChangeSet(ctx, account, "", set); {
+			case err == nil:
+				name = c.StackID
+			case rouse.KindOf(err) != rouse.NotFound && rouse.KindOf(err) != rouse.Invalid:
+				return nil, err
+			}
+		}
+		return []rouse.Need{{Action: "cloudformation:" + operation, Resource: d.arn(account, name)}}, nil
+	}
+}
 
 // Target is what a detail of a change is about.
 type Target struct{ Attribute, Name, RequiresRecreation string }
@@ -169,7 +194,9 @@ type ExecuteChangeSetInput struct {
 	ClientRequestToken string `max:"128"`
 }
 
-func (in *ExecuteChangeSetInput) stack() string { return in.StackName }
+func (in *ExecuteChangeSetInput) changeSet() (stack, name string) {
+	return in.StackName, in.ChangeSetName
+}
 
 func (d *Door) executeChangeSet(ctx context.Context, from rouse.Origin, in *ExecuteChangeSetInput) (*None, error) {
 	account := from.Principal.Account

@@ -101,11 +101,11 @@ func (d *Door) changeSetOperations() []wire.Operation {
 			wire.Refuse("ResourceTypes", "RollbackConfiguration",
 				"NotificationARNs", "ResourcesToImport", "IncludeNestedStacks", "ImportExistingResources",
 				"DeploymentMode"), templates()),
-		wire.Op("DescribeChangeSet", "", need[ChangeSetInput](d, "DescribeChangeSet"), d.describeChangeSet,
+		wire.Op("DescribeChangeSet", "", needChangeSet[ChangeSetInput](d, "DescribeChangeSet"), d.describeChangeSet,
 			wire.Refuse("IncludePropertyValues")),
-		wire.Op("ExecuteChangeSet", "", need[ExecuteChangeSetInput](d, "ExecuteChangeSet"), d.executeChangeSet,
+		wire.Op("ExecuteChangeSet", "", needChangeSet[ExecuteChangeSetInput](d, "ExecuteChangeSet"), d.executeChangeSet,
 			wire.Refuse("DisableRollback", "RetainExceptOnCreate")),
-		wire.Op("DeleteChangeSet", "", need[ChangeSetInput](d, "DeleteChangeSet"), d.deleteChangeSet),
+		wire.Op("DeleteChangeSet", "", needChangeSet[ChangeSetInput](d, "DeleteChangeSet"), d.deleteChangeSet),
 		wire.Op("ListChangeSets", "", need[DescribeStackEventsInput](d, "ListChangeSets"), d.listChangeSets),
 	}
 }

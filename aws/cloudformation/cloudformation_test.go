@@ -313,6 +313,28 @@ func TestAnswersWaitOneSecondAtMost(t *testing.T) {
 	}
 }
 
+// A policy about a stack decides about its change sets, however they are named.
+func TestChangeSetsNeedTheirStack(t *testing.T) {
+	h := open(t)
+	out := h.call("CreateChangeSet", map[string]any{"StackName": "prod", "ChangeSetName": "c", "ChangeSetType": "CREATE",
+		"TemplateBody": groupTemplate})
+	id, stackID := out["Id"], fmt.Sprint(out["StackId"])
+	for _, operation := range []string{"DescribeChangeSet", "ExecuteChangeSet", "DeleteChangeSet"} {
+		h.call(operation, map[string]any{"ChangeSetName": id})
+		if len(h.needs) != 1 || h.needs[0].Action != "cloudformation:"+operation || h.needs[0].Resource != stackID {
+			t.Errorf("%s by ARN: got needs %+v, want cloudformation:%s on %s", operation, h.needs, operation, stackID)
+		}
+		h.call(operation, map[string]any{"ChangeSetName": "c", "StackName": "prod"})
+		if want := "arn:aws:cloudformation:us-east-1:000000000000:stack/prod/*"; h.needs[0].Resource != want {
+			t.Errorf("%s by name: got needs %+v, want them on %s", operation, h.needs, want)
+		}
+	}
+	h.call("DescribeChangeSet", map[string]any{"ChangeSetName": fmt.Sprint(id) + "0"})
+	if len(h.needs) != 1 || h.needs[0].Resource != "*" {
+		t.Errorf("got needs %+v for a change set that is not there, want them on *", h.needs)
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	h := open(t)
 	body := func(s string) map[string]any { return map[string]any{"StackName": "s", "TemplateBody": s} }
