@@ -56,7 +56,7 @@ func (d *Door) Service() wire.Service {
 			With(rouse.Conflict, "ValidationError", 400).
 			With(rouse.TooLarge, "ValidationError", 400).
 			With(rouse.Limit, "LimitExceededException", 400),
-		Statuses:       map[string]int{"ChangeSetNotFound": 404},
+		Statuses:       map[string]int{"ChangeSetNotFound": 404, "ValidationError": 400},
 		Operations:     append(d.stackOperations(), d.changeSetOperations()...),
 		NotImplemented: notImplemented(),
 		BodyMax:        2 << 20,

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -332,6 +333,27 @@ func TestChangeSetsNeedTheirStack(t *testing.T) {
 	h.call("DescribeChangeSet", map[string]any{"ChangeSetName": fmt.Sprint(id) + "0"})
 	if len(h.needs) != 1 || h.needs[0].Resource != "*" {
 		t.Errorf("got needs %+v for a change set that is not there, want them on *", h.needs)
+	}
+}
+
+// A template's mistake is the sender's in every operation, also where Rouse only lacks what it asks for.
+func TestValidationErrorsAreTheSenders(t *testing.T) {
+	h := open(t)
+	table, err := wire.Compile(h.service())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, operation := range []string{"CreateStack", "CreateChangeSet"} {
+		b, _ := json.Marshal(map[string]any{"StackName": "s", "ChangeSetName": "c", "ChangeSetType": "CREATE",
+			"TemplateBody": "Resources: {Q: {Type: AWS::SQS::Queue}}"})
+		_, _, err := h.door.Call(t.Context(), from, "cloudformation", operation, b, nil)
+		f := table.Fault(err, "id")
+		w := httptest.NewRecorder()
+		table.EncodeError(w, f, "id")
+		if body := w.Body.String(); w.Code != 400 || !strings.Contains(body, "<Type>Sender</Type>") ||
+			!strings.Contains(body, "<Code>ValidationError</Code>") {
+			t.Errorf("%s: got %d %s, want 400, Sender, ValidationError", operation, w.Code, body)
+		}
 	}
 }
 
