@@ -15,12 +15,14 @@
 //
 // An entry is never out of the queue while it is worked on: claiming moves it to a later due time, and whoever works on it
 // keeps moving it. When a node dies, its entries become due again within half a minute and another attempt is made, so an
-// accepted event runs at least once. Attempts are counted before they start.
+// accepted event runs at least once. Attempts are counted before they start. An entry that cannot be read is set aside. Events
+// older than their function wants are not tried; destinations are told with the rights of the function's role, and may be told
+// twice by a node that dies between that and settling the entry.
 //
 // A function error is retried after one minute and then after two, twice by default, as on Lambda
 // (https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html). Throttles and faults of the
 // platform do not use up retries; they back off from one second to five minutes until the event is too old. One function
-// may hold a quarter of the workers, so a slow one does not stop the rest.
+// may hold a quarter of the workers, so a slow one does not stop the rest; what is beyond that looks again ever later.
 //
 // Dispatch does not decide who may call: doors have authorised the Origin before they get here.
 package dispatch
@@ -76,8 +78,10 @@ type Dispatcher struct {
 	cfg    Config
 	limits limits
 
-	mu      sync.Mutex
-	working map[string]int // guarded by mu; asynchronous attempts by function ARN
+	mu       sync.Mutex
+	working  map[string]int // guarded by mu; asynchronous attempts by function ARN
+	detached int            // guarded by mu; attempts whose caller may have gone
+	ended    *sync.Cond     // of mu: detached went down
 }
 
 var _ rouse.Invoker = (*Dispatcher)(nil)
@@ -104,14 +108,17 @@ func Open(ctx context.Context, cfg Config) (*Dispatcher, error) {
 	if err := format.Check(ctx, cfg.Store, room, formatV); err != nil {
 		return nil, fmt.Errorf("open dispatch: %w", err)
 	}
-	return &Dispatcher{
+	d := &Dispatcher{
 		cfg:     cfg,
 		limits:  limits{perAccount: cfg.Concurrency, reserved: cfg.Reserved, inFlight: map[string]*flight{}},
 		working: map[string]int{},
-	}, nil
+	}
+	d.ended = sync.NewCond(&d.mu)
+	return d, nil
 }
 
-// Invoke makes one attempt and returns when the body of its result has ended.
+// Invoke makes one attempt and returns when the body of its result has ended. When ctx ends first it returns the cause of
+// that: the attempt goes on to its own end, as on Lambda, still reading inv.Event but writing no more to out.
 func (d *Dispatcher) Invoke(ctx context.Context, inv rouse.Invocation, out rouse.Sink) (rouse.Result, error) {
 	if len(inv.Event) > rouse.EventMax {
 		return rouse.Result{}, rouse.Errorf(rouse.TooLarge, "%d byte payload is too large for the RequestResponse invocation type (limit %d bytes)",
@@ -124,7 +131,10 @@ func (d *Dispatcher) Invoke(ctx context.Context, inv rouse.Invocation, out rouse
 	if err != nil {
 		return rouse.Result{}, err
 	}
-	return d.attempt(ctx, v, inv, out)
+	if ctx.Done() == nil {
+		return d.attempt(ctx, v, inv, out)
+	}
+	return d.detach(ctx, v, inv, out)
 }
 
 // checkHops breaks loops of functions that cause each other.
@@ -151,7 +161,9 @@ func (d *Dispatcher) attempt(ctx context.Context, v *catalog.Version, inv rouse.
 	}
 	defer release()
 	res, err := d.cfg.Runner.Attempt(ctx, v, inv, out)
-	d.record(v, inv, res, err)
+	if err == nil || ctx.Err() == nil { // who left before there was an instance is no fault of anybody's
+		d.record(v, inv, res, err)
+	}
 	return res, err
 }
 
@@ -185,12 +197,13 @@ func (d *Dispatcher) record(v *catalog.Version, inv rouse.Invocation, res rouse.
 // TimedOut is the error type of an attempt that ran out of its function's time.
 const TimedOut = "Sandbox.Timedout"
 
-// Run works on the queue until ctx is done and every attempt it started has ended.
+// Run works on the queue until ctx is done and every attempt has ended, those of callers who went included.
 func (d *Dispatcher) Run(ctx context.Context) error {
 	hint, stop := d.cfg.Store.Wake(wakeTopic)
 	defer stop()
 	slots := make(chan struct{}, d.cfg.Workers)
 	var workers sync.WaitGroup
+	defer d.waitDetached()
 	defer workers.Wait()
 	for {
 		n, err := d.claimInto(ctx, slots, &workers)
@@ -205,11 +218,15 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 		if n > 0 {
 			continue
 		}
+		wait, sooner := pollEvery, (<-chan struct{})(nil) // a store that fails does not work again for a hint
+		if err == nil {
+			wait, sooner = d.untilDue(ctx), hint
+		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-hint:
-		case <-time.After(d.untilDue(ctx)):
+		case <-sooner:
+		case <-time.After(wait):
 		}
 	}
 }

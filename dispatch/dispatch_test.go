@@ -31,6 +31,9 @@ type world struct {
 	calls     []call
 	records   []meter.Record
 	told      []string
+	toldBy    []rouse.Origin
+	answer    *string // instead of "done"
+	role      string
 }
 
 type call struct {
@@ -45,7 +48,11 @@ func (w *world) Attempt(_ context.Context, v *catalog.Version, inv rouse.Invocat
 	w.mu.Unlock()
 	res, err := f(inv)
 	if err == nil && res.Error == nil {
-		_, _ = out.Write([]byte(`"done"`))
+		answer := `"done"`
+		if w.answer != nil {
+			answer = *w.answer
+		}
+		_, _ = out.Write([]byte(answer))
 	}
 	return res, err
 }
@@ -57,7 +64,7 @@ func (w *world) resolve(fn rouse.ARN) (*catalog.Version, error) {
 	if w.functions[name] == nil {
 		return nil, rouse.Errorf(rouse.NotFound, "Function not found: %s", fn)
 	}
-	v := &catalog.Version{Account: account, Name: name, Number: catalog.Latest, ARN: fn, TimeoutSeconds: 3, MemoryMB: 128}
+	v := &catalog.Version{Account: account, Name: name, Number: catalog.Latest, ARN: fn, TimeoutSeconds: 3, MemoryMB: 128, Role: w.role}
 	if name == "pending" {
 		v.State = catalog.Pending
 	}
@@ -67,9 +74,13 @@ func (w *world) resolve(fn rouse.ARN) (*catalog.Version, error) {
 	return v, nil
 }
 
-func (w *world) Deliver(_ context.Context, _ rouse.Origin, target rouse.ARN, payload []byte) error {
+func (w *world) Deliver(ctx context.Context, from rouse.Origin, target rouse.ARN, payload []byte) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.toldBy = append(w.toldBy, from)
 	w.told = append(w.told, target.String()+" "+string(payload))
 	return nil
 }

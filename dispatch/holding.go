@@ -11,6 +11,7 @@ import (
 // holding keeps an entry out of sight of others while it is worked on.
 type holding struct {
 	d    *Dispatcher
+	id   string
 	stop context.CancelFunc
 	done chan struct{}
 
@@ -21,7 +22,7 @@ type holding struct {
 // hold starts moving e on; release ends it.
 func (d *Dispatcher) hold(ctx context.Context, e entry) *holding {
 	ctx, stop := context.WithCancel(ctx)
-	h := &holding{d: d, stop: stop, done: make(chan struct{}), e: e}
+	h := &holding{d: d, id: e.ID, stop: stop, done: make(chan struct{}), e: e}
 	go h.run(ctx)
 	return h
 }
@@ -36,8 +37,8 @@ func (h *holding) run(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		if err := h.set(ctx, h.entry()); err != nil && ctx.Err() == nil {
-			h.d.cfg.Logger.Error("async queue: hold", "inv", h.e.ID, "err", err)
+		if err := h.move(ctx, func(*entry) {}); err != nil {
+			h.d.cfg.Logger.Error("async queue: hold", "inv", h.id, "err", err)
 		}
 	}
 }
@@ -48,10 +49,15 @@ func (h *holding) entry() entry {
 	return h.e
 }
 
-// set stores e, held for another while. kv.ErrFenced means that another worker has taken it.
-func (h *holding) set(ctx context.Context, e entry) error {
+// move stores the entry as change leaves it, held for another while. kv.ErrFenced means that another worker has taken it. A
+// move is not cut off when its context ends: whether it was made would not be known, and the entry not be found again.
+func (h *holding) move(ctx context.Context, change func(*entry)) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), holdFor)
+	defer cancel()
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	e := h.e
+	change(&e)
 	e.Due = h.d.cfg.Store.Now().Add(holdFor)
 	held, err := h.d.move(ctx, h.e, e)
 	if err != nil {

@@ -31,10 +31,12 @@ type entry struct {
 	From          rouse.Origin `json:"from"`
 	Cause         rouse.Cause  `json:"cause"`
 	Received      time.Time    `json:"received"`
+	Accepted      time.Time    `json:"accepted,omitzero"` // by this queue: an event's age counts from here
 	ClientContext []byte       `json:"clientContext,omitempty"`
 	Chunks        int          `json:"chunks"`
-	Attempts      int          `json:"attempts"` // begun
-	Stalls        int          `json:"stalls"`   // tries that never reached the function, in a row
+	Attempts      int          `json:"attempts"`         // begun
+	Stalls        int          `json:"stalls"`           // tries that never reached the function, in a row
+	Crowds        int          `json:"crowds,omitempty"` // times in a row that its function had its share of the workers
 	Due           time.Time    `json:"due"`
 }
 
@@ -69,7 +71,7 @@ func (d *Dispatcher) Put(tx kv.Tx, inv rouse.Invocation) error {
 		return err
 	}
 	e := entry{ID: inv.ID, Function: inv.Function.String(), From: inv.From, Cause: inv.Cause, Received: inv.Received,
-		ClientContext: inv.ClientContext, Due: tx.Now()}
+		ClientContext: inv.ClientContext, Accepted: tx.Now(), Due: tx.Now()}
 	for rest := inv.Event; len(rest) > 0; e.Chunks++ {
 		n := min(len(rest), chunkBytes)
 		tx.Set(d.chunkKey(e.ID, e.Chunks), rest[:n])
@@ -91,7 +93,8 @@ func (d *Dispatcher) place(tx kv.Tx, e entry) error {
 	return nil
 }
 
-// claim takes due entries and moves each out of sight.
+// claim takes due entries and moves each out of sight. One that cannot be read is kept for who may find out why, where it is in
+// nobody's way.
 func (d *Dispatcher) claim(ctx context.Context, limit int) ([]entry, error) {
 	now := d.cfg.Store.Now()
 	due := tuple.Prefix("", d.cfg.Region, room, "due")
@@ -102,7 +105,9 @@ func (d *Dispatcher) claim(ctx context.Context, limit int) ([]entry, error) {
 		for _, p := range pairs {
 			var e entry
 			if err := json.Unmarshal(p.Value, &e); err != nil {
-				return fmt.Errorf("queue entry %q: %w", p.Key, err)
+				d.cfg.Logger.Error("async queue: set an unreadable entry aside", "key", fmt.Sprintf("%q", p.Key), "err", err)
+				tx.Set(tuple.Key("", d.cfg.Region, room, "unreadable", p.Key), p.Value)
+				continue
 			}
 			e.Due = tx.Now().Add(holdFor)
 			if err := d.place(tx, e); err != nil {
@@ -118,11 +123,15 @@ func (d *Dispatcher) claim(ctx context.Context, limit int) ([]entry, error) {
 	return taken, nil
 }
 
-// untilDue says how long the queue has nothing to do, at most pollEvery.
+// untilDue says how long the queue has nothing to do, at most pollEvery. It looks at what comes after now only: a claim that
+// found nothing has just said that all before is empty, and a scan over what was deleted there is slow.
 func (d *Dispatcher) untilDue(ctx context.Context) time.Duration {
 	wait := pollEvery
+	now := d.cfg.Store.Now()
+	later := tuple.Prefix("", d.cfg.Region, room, "due")
+	later.From = tuple.Key("", d.cfg.Region, room, "due", now)
 	_ = d.cfg.Store.View(ctx, func(v kv.View) error { // an error here shows again at the next claim
-		for p, err := range v.Scan(tuple.Prefix("", d.cfg.Region, room, "due"), 1) {
+		for p, err := range v.Scan(later, 1) {
 			if err != nil {
 				return err
 			}
@@ -130,7 +139,7 @@ func (d *Dispatcher) untilDue(ctx context.Context) time.Duration {
 			if err := json.Unmarshal(p.Value, &e); err != nil {
 				return err
 			}
-			wait = min(wait, e.Due.Sub(d.cfg.Store.Now()))
+			wait = min(wait, e.Due.Sub(now))
 		}
 		return nil
 	})
@@ -175,7 +184,7 @@ func (d *Dispatcher) move(ctx context.Context, e entry, to entry) (bool, error) 
 	return held, err
 }
 
-// finish removes an entry and its event, and lets also do its part in the same transaction.
+// finish removes an entry and its event, unless somebody else has it by now.
 func (d *Dispatcher) finish(ctx context.Context, e entry) error {
 	return d.cfg.Store.Update(ctx, func(tx kv.Tx) error {
 		if _, held, err := tx.Get(d.dueKey(e.Due, e.ID)); err != nil || !held {

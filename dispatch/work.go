@@ -3,6 +3,7 @@ package dispatch
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"time"
 
 	"github.com/rouse-dev/rouse"
@@ -17,34 +18,66 @@ func stallAfter(n int) time.Duration {
 	return min(time.Second<<min(n, 10), 5*time.Minute)
 }
 
-// crowded is how soon an entry is looked at again when its function already has its share of the workers.
-const crowded = 200 * time.Millisecond
+// crowdedAfter is how soon an entry is looked at again when its function has had its share of the workers n times in a row:
+// soon at first, and ever later, since each look is a transaction and a queue may be long.
+func crowdedAfter(n int) time.Duration {
+	return min(200*time.Millisecond<<min(n, 10), 5*time.Second)
+}
 
-// work makes one attempt of a claimed entry and settles it.
+// work makes one attempt of a claimed entry and settles it. ctx ends when the node stops; what becomes of the entry is written
+// all the same.
 func (d *Dispatcher) work(ctx context.Context, e entry) {
 	if !d.enter(e.Function) {
 		later := e
-		later.Due = d.cfg.Store.Now().Add(crowded)
+		later.Due = d.cfg.Store.Now().Add(crowdedAfter(e.Crowds))
+		later.Crowds++
 		d.settle(ctx, e, &later)
 		return
 	}
 	defer d.leave(e.Function)
-	h := d.hold(ctx, e)
-	res, out, err := d.try(ctx, h)
-	e = h.release()
-	if ctx.Err() != nil && (err != nil || res.Error != nil) {
-		again := e // the node is stopping, and ends what runs: that is no failure of the function and uses up no retry
-		again.Attempts, again.Due = max(0, e.Attempts-1), d.cfg.Store.Now()
-		d.settle(context.WithoutCancel(ctx), e, &again)
+	if d.old(e, d.cfg.Store.Now()) {
+		d.settle(ctx, e, d.giveUp(ctx, e))
 		return
 	}
-	next := d.next(ctx, e, res, out, err)
-	d.settle(context.WithoutCancel(ctx), e, next)
+	h := d.hold(ctx, e)
+	t := d.try(ctx, h)
+	e = h.release()
+	e.Crowds = 0
+	if ctx.Err() != nil && (t.err != nil || t.res.Error != nil) {
+		again := e // the node is stopping, and ends what runs: that is no failure of the function and uses up no retry
+		again.Due = d.cfg.Store.Now()
+		if t.counted {
+			again.Attempts--
+		}
+		d.settle(ctx, e, &again)
+		return
+	}
+	d.settle(ctx, e, d.next(ctx, e, t))
 }
 
-// settle moves the entry to next, or removes it when next is nil.
+// giveUp tells of an event that is too old.
+func (d *Dispatcher) giveUp(ctx context.Context, e entry) *entry {
+	d.tell(ctx, d.policy(e).OnFailure, e, "EventAgeExceeded", rouse.Result{}, nil)
+	return nil
+}
+
+func (d *Dispatcher) policy(e entry) Policy {
+	fn, _ := rouse.ParseARN(e.Function)
+	return d.cfg.Policy(fn)
+}
+
+// old reports whether an event is older at a moment than its function wants it to be.
+func (d *Dispatcher) old(e entry, at time.Time) bool {
+	since := e.Accepted
+	if since.IsZero() {
+		since = e.Received
+	}
+	return at.Sub(since) > d.policy(e).MaxAge
+}
+
+// settle moves the entry to next, or removes it when next is nil, also when ctx has ended.
 func (d *Dispatcher) settle(ctx context.Context, e entry, next *entry) {
-	ctx, cancel := context.WithTimeout(ctx, holdFor)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), holdFor)
 	defer cancel()
 	var err error
 	if next == nil {
@@ -57,61 +90,71 @@ func (d *Dispatcher) settle(ctx context.Context, e entry, next *entry) {
 	}
 }
 
+// trial is what came of trying an entry.
+type trial struct {
+	res     rouse.Result
+	out     []byte
+	err     error
+	counted bool // on disk: the function may have been reached
+}
+
 // try counts the attempt, on disk, and makes it.
-func (d *Dispatcher) try(ctx context.Context, h *holding) (rouse.Result, []byte, error) {
+func (d *Dispatcher) try(ctx context.Context, h *holding) (t trial) {
 	e := h.entry()
 	fn, err := rouse.ParseARN(e.Function)
 	if err != nil {
-		return rouse.Result{}, nil, err
+		return trial{err: err}
 	}
 	v, err := d.cfg.Resolve(fn)
 	if err != nil {
-		return rouse.Result{}, nil, err
+		return trial{err: err}
 	}
 	event, err := d.event(ctx, e)
 	if err != nil {
-		return rouse.Result{}, nil, err
+		return trial{err: err}
 	}
-	e.Attempts++
-	if err := h.set(ctx, e); err != nil {
-		return rouse.Result{}, nil, err
+	if err := h.move(ctx, func(e *entry) { e.Attempts++ }); err != nil {
+		return trial{err: err}
 	}
 	inv := rouse.Invocation{ID: e.ID, Function: fn, Event: event, ClientContext: e.ClientContext, From: e.From,
-		Cause: e.Cause, Received: e.Received, Attempt: e.Attempts}
+		Cause: e.Cause, Received: e.Received, Attempt: e.Attempts + 1}
 	var out rouse.Buffer
 	res, err := d.attempt(ctx, v, inv, &out)
-	return res, out.Bytes(), err
+	return trial{res: res, out: out.Bytes(), err: err, counted: true}
 }
 
 // next decides what becomes of an entry after an attempt: nil means done.
-func (d *Dispatcher) next(ctx context.Context, e entry, res rouse.Result, out []byte, err error) *entry {
+func (d *Dispatcher) next(ctx context.Context, e entry, t trial) *entry {
 	now := d.cfg.Store.Now()
-	fn, _ := rouse.ParseARN(e.Function)
-	policy := d.cfg.Policy(fn)
+	policy := d.policy(e)
+	var failure []byte
 	switch {
-	case err != nil && rouse.KindOf(err) == rouse.NotFound:
+	case t.err != nil && rouse.KindOf(t.err) == rouse.NotFound:
 		d.cfg.Logger.Info("async event dropped: its function is gone", "inv", e.ID, "fn", e.Function)
 		return nil
-	case err != nil:
-		e.Attempts = max(0, e.Attempts-1)
+	case t.err != nil:
+		if t.counted {
+			e.Attempts--
+		}
 		e.Stalls++
 		e.Due = now.Add(stallAfter(e.Stalls - 1))
-		if rouse.KindOf(err) != rouse.Throttled {
-			d.cfg.Logger.Error("async attempt did not reach its function", "inv", e.ID, "fn", e.Function, "err", err)
+		if rouse.KindOf(t.err) != rouse.Throttled {
+			d.cfg.Logger.Error("async attempt did not reach its function", "inv", e.ID, "fn", e.Function, "err", t.err)
 		}
-	case res.Error == nil:
-		d.tell(ctx, policy.OnSuccess, e, "Success", res, out)
+	case t.res.Error == nil:
+		d.tell(ctx, policy.OnSuccess, e, "Success", t.res, t.out)
 		return nil
 	default:
+		failure = t.res.Error.Payload
 		if e.Attempts > policy.Retries {
-			d.tell(ctx, policy.OnFailure, e, "RetriesExhausted", res, res.Error.Payload)
+			d.tell(ctx, policy.OnFailure, e, "RetriesExhausted", t.res, failure)
 			return nil
 		}
 		e.Stalls = 0
 		e.Due = now.Add(retryAfter(e.Attempts))
 	}
-	if e.Due.Sub(e.Received) > policy.MaxAge {
-		d.tell(ctx, policy.OnFailure, e, "EventAgeExceeded", res, nil)
+	if d.old(e, e.Due) {
+		d.tell(ctx, policy.OnFailure, e, "EventAgeExceeded", t.res, failure)
 		return nil
 	}
 	return &e
@@ -128,7 +171,8 @@ type destination struct {
 	ResponsePayload json.RawMessage `json:"responsePayload,omitempty"`
 }
 
-// tell hands the outcome to a destination. A destination that cannot take it is logged: the event itself is settled.
+// tell hands the outcome to a destination, also when ctx has ended. A destination that cannot take it is logged: the event
+// itself is settled.
 func (d *Dispatcher) tell(ctx context.Context, target string, e entry, condition string, res rouse.Result, out []byte) {
 	if target == "" || d.cfg.Deliver == nil {
 		return
@@ -138,12 +182,17 @@ func (d *Dispatcher) tell(ctx context.Context, target string, e entry, condition
 		d.cfg.Logger.Error("async destination", "fn", e.Function, "target", target, "err", err)
 		return
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), holdFor)
+	defer cancel()
 	event, err := d.event(ctx, e)
 	if err == nil {
 		m := destination{Version: "1.0", Timestamp: d.cfg.Store.Now().UTC().Format("2006-01-02T15:04:05.000Z"),
 			RequestContext: map[string]any{"requestId": e.ID, "functionArn": qualified(e.Function, res.Version), "condition": condition,
 				"approximateInvokeCount": e.Attempts},
-			RequestPayload: orNull(event), ResponsePayload: out}
+			RequestPayload: asJSON(event)}
+		if out != nil {
+			m.ResponsePayload = asJSON(out)
+		}
 		if res.Version != "" {
 			m.ResponseContext = map[string]any{"statusCode": 200, "executedVersion": res.Version}
 			if res.Error != nil {
@@ -152,9 +201,7 @@ func (d *Dispatcher) tell(ctx context.Context, target string, e entry, condition
 		}
 		var b []byte
 		if b, err = json.Marshal(m); err == nil {
-			from := e.From
-			from.Hops++
-			err = d.cfg.Deliver.Deliver(ctx, from, arn, b)
+			err = d.cfg.Deliver.Deliver(ctx, d.asRole(e), arn, b)
 		}
 	}
 	if err != nil {
@@ -177,9 +224,31 @@ func qualified(fn, version string) string {
 	return rouse.FunctionARN(a.Region, a.Account, name, version).String()
 }
 
-func orNull(b []byte) json.RawMessage {
-	if len(b) == 0 {
+// asRole is a session of the function's role: as on AWS it is the role that must be allowed to reach a destination, not who
+// caused the event.
+func (d *Dispatcher) asRole(e entry) rouse.Origin {
+	fn, _ := rouse.ParseARN(e.Function)
+	v, err := d.cfg.Resolve(fn)
+	if err != nil {
+		return rouse.Origin{} // the function is gone, and its rights with it
+	}
+	role, err := rouse.ParseARN(v.Role)
+	if err != nil {
+		return rouse.Origin{}
+	}
+	name := role.Resource[strings.LastIndexByte(role.Resource, '/')+1:]
+	session := rouse.ARN{Service: "sts", Account: role.Account, Resource: "assumed-role/" + name + "/" + v.Name}
+	return rouse.Origin{Principal: rouse.Principal{Account: role.Account, ARN: session.String()}, RoleARN: v.Role,
+		SourceARN: e.Function, Hops: e.From.Hops, Trace: e.From.Trace}
+}
+
+// asJSON is b, as a JSON string where it is no JSON: a program of one's own may answer anything.
+func asJSON(b []byte) json.RawMessage {
+	switch {
+	case len(b) == 0:
 		return json.RawMessage("null")
+	case !json.Valid(b):
+		b, _ = json.Marshal(string(b)) // strings cannot fail
 	}
 	return b
 }
