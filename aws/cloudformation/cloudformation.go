@@ -66,11 +66,11 @@ func (d *Door) Service() wire.Service {
 func (d *Door) stackOperations() []wire.Operation {
 	return []wire.Operation{
 		wire.Op("CreateStack", "", d.needCreateStack, d.createStack,
-			wire.Refuse("RollbackConfiguration", "TimeoutInMinutes", "NotificationARNs",
+			wire.Refuse("Parameters.ResolvedValue", "RollbackConfiguration", "TimeoutInMinutes", "NotificationARNs",
 				"ResourceTypes", "StackPolicyBody", "StackPolicyURL", "EnableTerminationProtection",
 				"RetainExceptOnCreate"), templates()),
 		wire.Op("UpdateStack", "", d.needUpdateStack, d.updateStack,
-			wire.Refuse("RollbackConfiguration", "NotificationARNs", "ResourceTypes",
+			wire.Refuse("Parameters.ResolvedValue", "RollbackConfiguration", "NotificationARNs", "ResourceTypes",
 				"StackPolicyBody", "StackPolicyURL", "StackPolicyDuringUpdateBody", "StackPolicyDuringUpdateURL",
 				"DisableRollback",
 				"RetainExceptOnCreate"), templates()),
@@ -98,7 +98,7 @@ func (d *Door) stackOperations() []wire.Operation {
 func (d *Door) changeSetOperations() []wire.Operation {
 	return []wire.Operation{
 		wire.Op("CreateChangeSet", "", d.needCreateChangeSet, d.createChangeSet,
-			wire.Refuse("ResourceTypes", "RollbackConfiguration",
+			wire.Refuse("Parameters.ResolvedValue", "ResourceTypes", "RollbackConfiguration",
 				"NotificationARNs", "ResourcesToImport", "IncludeNestedStacks", "ImportExistingResources",
 				"DeploymentMode"), templates()),
 		wire.Op("DescribeChangeSet", "", needChangeSet[ChangeSetInput](d, "DescribeChangeSet"), d.describeChangeSet,

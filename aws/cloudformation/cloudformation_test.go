@@ -379,6 +379,11 @@ func TestRefusals(t *testing.T) {
 	h.wantError("CreateStack", map[string]any{"StackName": "1s", "TemplateBody": groupTemplate},
 		"ValidationError: 1 validation error detected: Value '1s' at "+
 			"'stackName' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-zA-Z][-a-zA-Z0-9]*")
+	resolved := []any{map[string]any{"ParameterKey": "Days", "ParameterValue": "3", "ResolvedValue": "4"}}
+	for _, operation := range []string{"CreateStack", "UpdateStack", "CreateChangeSet"} {
+		h.wantError(operation, map[string]any{"StackName": "s", "ChangeSetName": "c", "TemplateBody": groupTemplate,
+			"Parameters": resolved}, "NotImplemented: Rouse does not implement Parameters.ResolvedValue of "+operation)
+	}
 	if len(h.groups.have) > 0 {
 		t.Errorf("got groups %v, want nothing touched", h.groups.have)
 	}
