@@ -71,6 +71,9 @@ func (a *app) client() (*client, error) {
 	if u, err := url.Parse(c.url); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
 		return nil, usageError("endpoint %q is not a URL such as %s", c.url, defaultURL)
 	}
+	if c.info.Mode == "" {
+		c.ask()
+	}
 	id, secret, token := a.keys(c)
 	region := c.info.Region
 	if region == "" {
@@ -78,6 +81,21 @@ func (a *app) client() (*client, error) {
 	}
 	c.signer = sigv4.Signer{AccessKeyID: id, SecretAccessKey: secret, SessionToken: token, Region: region}
 	return c, nil
+}
+
+// ask learns from a node that was named by its URL what its file would have said. A node that does not answer is told of
+// when it is called.
+func (c *client) ask() {
+	quick := http.Client{Timeout: 2 * time.Second}
+	resp, err := quick.Get(c.url + "/_rouse/health")
+	if err != nil {
+		return
+	}
+	defer resp.Body.Close()
+	var h struct{ Mode, Region string }
+	if json.NewDecoder(io.LimitReader(resp.Body, 1<<20)).Decode(&h) == nil {
+		c.info.Mode, c.info.Region = h.Mode, h.Region
+	}
 }
 
 // keys chooses who signs; see the package page.

@@ -54,7 +54,7 @@ func (c *client) feed(ctx context.Context, query string, connected func(), show 
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) {
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			return nil // the node has ended
 		}
 		if err != nil {

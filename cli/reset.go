@@ -17,9 +17,10 @@ import (
 func (a *app) resetCommand() *cobra.Command {
 	var yes bool
 	cmd := &cobra.Command{
-		Use:     "reset",
-		Short:   "Delete the state of a stopped node",
-		Long:    "Delete the folder of a node's state: functions, logs, usage, everything. The node must not be running, and the folder must hold nothing else.",
+		Use:   "reset",
+		Short: "Delete the state of a stopped node",
+		Long: "Delete the folder of a node's state: functions, logs, usage, everything. The node must not be running, " +
+			"and the folder must hold nothing else.",
 		Example: "  rouse reset\n  rouse reset --data /var/lib/rouse --yes",
 		Args:    atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -37,7 +37,8 @@ func (a *app) serveCommand() *cobra.Command {
 const settingFlag = "rouse.setting"
 
 // placeholders are what the values of settings are called in help.
-var placeholders = map[string]string{"listen": "HOST:PORT", "plain": "HOST:PORT", "metrics": "HOST:PORT", "region": "REGION", "account": "ID", "isolation": "NAME",
+var placeholders = map[string]string{"listen": "HOST:PORT", "plain": "HOST:PORT", "metrics": "HOST:PORT", "region": "REGION",
+	"account": "ID", "isolation": "NAME",
 	"egress": "on|off", "allow-host": "PORTS", "memory": "MIB", "concurrency": "N", "keep-alive": "TIME", "log-max": "MIB", "public-url": "URL"}
 
 // switches are settings that are on when their flag is given without a value.

@@ -75,11 +75,11 @@ func (s style) dim(t string) string {
 	return lipgloss.NewStyle().Faint(true).Render(t)
 }
 
-// name colours text by a function's name: always the same colour for the same name. Red is for errors alone.
+// name colours text by a function's name: always the same colour for the same name. Red, green and yellow say how something went.
 func (s style) name(text, function string) string {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(function))
-	return s.paint(text, []string{"2", "3", "4", "5", "6", "10", "11", "12", "13", "14"}[h.Sum32()%10], false)
+	return s.paint(text, []string{"4", "5", "6", "10", "11", "12", "13", "14"}[h.Sum32()%8], false)
 }
 
 // status colours an HTTP status by its class.

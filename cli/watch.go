@@ -155,7 +155,8 @@ func (w *watcher) concerns(name string) bool {
 			continue
 		}
 		rel, err := filepath.Rel(p, name)
-		if err == nil && !slices.ContainsFunc(strings.Split(rel, string(filepath.Separator)), func(s string) bool { return slices.Contains(ignored, s) }) {
+		parts := strings.Split(rel, string(filepath.Separator))
+		if err == nil && !slices.ContainsFunc(parts, func(s string) bool { return slices.Contains(ignored, s) }) {
 			return true
 		}
 	}

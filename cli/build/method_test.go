@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -262,7 +263,7 @@ func TestInterrupted(t *testing.T) {
 	cfg := config(t, dir)
 	ctx, cancel := context.WithCancel(context.Background())
 	cfg.Step = func(string) { cancel() }
-	if _, err := build.Build(ctx, []byte(function("Handler: x", "{ BuildMethod: makefile }")), cfg); err != context.Canceled {
+	if _, err := build.Build(ctx, []byte(function("Handler: x", "{ BuildMethod: makefile }")), cfg); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want %v", err, context.Canceled)
 	}
 }

@@ -22,9 +22,10 @@ type shape struct {
 const listens = "a program that listens on $PORT"
 
 var (
-	pyHandler = regexp.MustCompile(`(?m)^(?:(?:async\s+)?def\s+(handler|lambda_handler|main)\s*\(\s*\w+(?:\s*:[^,)\n]+)?\s*,\s*\w+|(handler|lambda_handler)\s*(?::[^=\n]+)?=[^=])`)
-	pyApp     = regexp.MustCompile(`(?m)^(?:(?:async\s+)?def\s+(app|application)\s*\(|(app|application)\s*(?::[^=\n]+)?=[^=])`)
-	pyPort    = regexp.MustCompile(`\b(?:environ\b.{0,8}|getenv\()\s*["']PORT["']`)
+	pyHandler = regexp.MustCompile(`(?m)^(?:(?:async\s+)?def\s+(handler|lambda_handler|main)\s*\(\s*\w+(?:\s*:[^,)\n]+)?\s*,\s*\w+` +
+		`|(handler|lambda_handler)\s*(?::[^=\n]+)?=[^=])`)
+	pyApp  = regexp.MustCompile(`(?m)^(?:(?:async\s+)?def\s+(app|application)\s*\(|(app|application)\s*(?::[^=\n]+)?=[^=])`)
+	pyPort = regexp.MustCompile(`\b(?:environ\b.{0,8}|getenv\()\s*["']PORT["']`)
 )
 
 func seePython(base, text string) (shape, error) {
