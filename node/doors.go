@@ -52,7 +52,7 @@ func (k keys) Credentials(ctx context.Context, id, token, sourceIP string) (aws.
 
 // doors opens the doors and says who answers which request.
 func (n *Node) doors(p *parts) error {
-	p.account = n.cfg.Account
+	p.account, p.mode, p.region = n.cfg.Account, n.mode(), n.cfg.Region
 	p.gateway = gateway.New(gateway.Config{API: p.apis, Region: n.cfg.Region, Invoker: p.dispatch, Authorize: p.identity,
 		Policy: p.catalog.Policy, URLs: p.url, Verify: n.verifier(p), Observe: p.observe, Log: n.log})
 	own := console.New(console.Config{Region: n.cfg.Region, Meter: p.meter, Assets: p.blobs, Caller: lateCaller{p}, Feed: p.feed,
@@ -206,7 +206,8 @@ func (p *parts) health(w http.ResponseWriter, _ *http.Request) {
 		services[s.Name] = "running"
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(map[string]any{"status": "ready", "version": Version(), "services": services})
+	_ = json.NewEncoder(w).Encode(map[string]any{"status": "ready", "version": Version(), "services": services,
+		"mode": p.mode, "region": p.region})
 }
 
 // verifier checks the signatures of requests to function URLs.

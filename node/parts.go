@@ -62,6 +62,8 @@ type parts struct {
 	endpoint *http.Server // the platform as seen from inside sandboxes
 
 	account   string // of the node's own application
+	mode      string // "dev" or "serve"
+	region    string
 	seal      []byte // seals secrets and signs links
 	codeLinks http.Handler
 
