@@ -36,13 +36,19 @@ import (
 )
 
 // keys lets the doors check who signed.
-type keys struct{ identity *identity.Identity }
+type keys struct {
+	identity *identity.Identity
+	local    users // who may use keys that are good on loopback only
+}
 
-// Credentials finds a key and asks whether it may be used from where the request came.
+// Credentials finds a key and asks whether it may be used from where the request came, and by whom.
 func (k keys) Credentials(ctx context.Context, id, token, sourceIP string) (aws.Key, error) {
 	key, err := k.identity.Credentials(ctx, id, token)
 	if err == nil {
 		err = key.Permits(sourceIP)
+	}
+	if err == nil && key.LoopbackOnly {
+		err = k.local.permits(ctx)
 	}
 	if err != nil {
 		return aws.Key{}, err
@@ -68,7 +74,7 @@ func (n *Node) doors(p *parts) error {
 		return err
 	}
 	p.codeLinks = functions.CodeHandler()
-	p.door, err = aws.New(aws.Config{Keys: keys{p.identity}, Authorize: p.identity, Audit: n.audit, Logger: n.log, Region: region,
+	p.door, err = aws.New(aws.Config{Keys: keys{p.identity, n.users}, Authorize: p.identity, Audit: n.audit, Logger: n.log, Region: region,
 		Services: []wire.Service{functions.Service(), iam.New(p.identity).Service(), sts.New(p.identity).Service(),
 			awslogs.New(p.logs).Service(), apigatewayv2.New(p.apis).Service(), apigateway.New(p.apis).Service(),
 			cloudformation.New(cloudformation.Config{Stacks: p.stack, Region: n.cfg.Region, Fetch: p.template}).Service(), events.New(p.bus).Service(), own.Service()}})
@@ -222,7 +228,7 @@ func (n *Node) verifier(p *parts) func(*http.Request) (rouse.Origin, error) {
 			return rouse.Origin{}, rouse.Errorf(rouse.Unauthenticated, "Credential should be scoped to correct service: 'lambda'.")
 		}
 		ip, _, _ := net.SplitHostPort(r.RemoteAddr)
-		key, err := keys{p.identity}.Credentials(r.Context(), claim.AccessKeyID, claim.SessionToken, aws.KeySource(r, ip))
+		key, err := keys{p.identity, n.users}.Credentials(r.Context(), claim.AccessKeyID, claim.SessionToken, aws.KeySource(r, ip))
 		if err != nil {
 			return rouse.Origin{}, err
 		}

@@ -62,6 +62,7 @@ type Node struct {
 	started time.Time
 	first   firstKey
 
+	users     users // who may use the development key
 	sandboxes *room // for the connections of all code in sandboxes
 
 	parts  *parts
@@ -98,10 +99,11 @@ func Start(ctx context.Context, o cli.NodeOptions) (cli.Node, error) {
 	return n, nil
 }
 
-// Open makes and starts a node by a configuration. env is for what the node looks up by convention: PATH, HOME and npm's
-// registry.
+// Open makes and starts a node by a configuration. env is for what the node looks up by convention: PATH, HOME, SUDO_UID and
+// npm's registry.
 func Open(ctx context.Context, cfg Config, env func(string) (string, bool), log *slog.Logger) (*Node, error) {
-	n := &Node{cfg: cfg, log: log, started: time.Now(), asked: make(chan struct{}), done: make(chan error, 1), failed: make(chan error, 1)}
+	n := &Node{cfg: cfg, log: log, started: time.Now(), asked: make(chan struct{}), done: make(chan error, 1), failed: make(chan error, 1),
+		users: usersOf(env)}
 	if err := alreadyThere(cfg.Data); err != nil {
 		return nil, err
 	}
@@ -362,7 +364,7 @@ func newFront(lists []listener, log *slog.Logger) *front {
 		d := &door{handler: http.HandlerFunc(starting)}
 		f.doors = append(f.doors, d)
 		f.servers = append(f.servers, &http.Server{Handler: d, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
-			MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)})
+			MaxHeaderBytes: 64 << 10, ConnContext: withPeer, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)})
 	}
 	return f
 }
