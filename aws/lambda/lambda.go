@@ -96,6 +96,7 @@ func (d *Door) Service() wire.Service {
 	for _, part := range [][]wire.Operation{
 		d.functionOperations(), d.versionOperations(), d.policyOperations(), d.urlOperations(), d.eventOperations(),
 		d.layerOperations(), d.accountOperations(), d.tagOperations(), d.invokeOperations(),
+		d.absentOperations(),
 	} {
 		ops = append(ops, part...)
 	}
@@ -120,10 +121,9 @@ func notImplemented() []string {
 	return []string{
 		"AddLayerVersionPermission POST " + layerPolicy, "GetLayerVersionPolicy GET " + layerPolicy,
 		"RemoveLayerVersionPermission DELETE " + layerPolicy + "/{StatementId}",
-		"CreateEventSourceMapping POST " + mappings, "ListEventSourceMappings GET " + mappings,
+		"CreateEventSourceMapping POST " + mappings,
 		"GetEventSourceMapping GET " + mappings + "/{UUID}", "UpdateEventSourceMapping PUT " + mappings + "/{UUID}",
 		"DeleteEventSourceMapping DELETE " + mappings + "/{UUID}",
-		"ListProvisionedConcurrencyConfigs GET " + provisioned + "?List=ALL",
 		"PutProvisionedConcurrencyConfig PUT " + provisioned, "GetProvisionedConcurrencyConfig GET " + provisioned,
 		"DeleteProvisionedConcurrencyConfig DELETE " + provisioned,
 		"CreateCodeSigningConfig POST " + signing, "ListCodeSigningConfigs GET " + signing,

@@ -281,7 +281,7 @@ func TestRefusals(t *testing.T) {
 	h.want(h.create("g", `"Timeout":901`), 400, "'timeout' failed to satisfy constraint: Member must have value less than or equal to 900")
 	h.want(h.create("g", `"Code":{"ZipFile":"bm8gemlw"}`), 400, "Could not unzip uploaded file.")
 	h.want(h.call("POST", "/2015-03-31/event-source-mappings", "{}"), 501, "Rouse does not implement CreateEventSourceMapping")
-	h.want(h.call("GET", "/2019-09-30/functions/f/provisioned-concurrency?List=ALL", ""), 501, "ListProvisionedConcurrencyConfigs")
+	h.want(h.call("GET", "/2015-03-31/event-source-mappings/1", ""), 501, "GetEventSourceMapping")
 	h.want(h.call("GET", functions+"a:b:c:d", ""), 400, "at 'functionName' failed to satisfy constraint")
 	h.want(h.call("GET", functions+"arn:aws:lambda:us-east-1:111122223333:function:f", ""), 404,
 		"Functions from 'us-east-1' are not reachable in this region ('eu-west-1')")
@@ -393,6 +393,24 @@ func TestURLEventsConcurrencyTags(t *testing.T) {
 	h.want(h.call("GET", tags+":1", ""), 400, "Tags on function aliases and versions are not supported.")
 	h.want(h.call("GET", "/2017-03-31/tags/arn:aws:something", ""), 400, "at 'resource' failed to satisfy constraint")
 	h.want(h.call("GET", "/2020-06-30/functions/f/code-signing-config", ""), 200, `{"FunctionName":"f"}`)
+}
+
+// Tools ask for these when they read or delete a function.
+func TestEmptyLists(t *testing.T) {
+	h := open(t)
+	h.create("f")
+	const provisioned = "/provisioned-concurrency?List=ALL"
+	h.want(h.call("GET", "/2015-03-31/event-source-mappings?FunctionName=f", ""), 200, `{"EventSourceMappings":[]}`)
+	if n := h.lastNeeds(); len(n) != 1 || n[0].Action != "lambda:ListEventSourceMappings" || n[0].Resource != "*" {
+		t.Errorf("got needs %v, want lambda:ListEventSourceMappings on *", n)
+	}
+	h.want(h.call("GET", "/2019-09-30/functions/f"+provisioned, ""), 200, `{"ProvisionedConcurrencyConfigs":[]}`)
+	if n := h.lastNeeds(); len(n) != 1 || n[0].Action != "lambda:ListProvisionedConcurrencyConfigs" ||
+		!strings.HasSuffix(n[0].Resource, ":function:f") {
+		t.Errorf("got needs %v, want lambda:ListProvisionedConcurrencyConfigs on f", n)
+	}
+	h.want(h.call("GET", "/2019-09-30/functions/none"+provisioned, ""), 404, "Function not found")
+	h.want(h.call("POST", "/2015-03-31/event-source-mappings", "{}"), 501, "CreateEventSourceMapping")
 }
 
 func TestLayersAndPaging(t *testing.T) {
