@@ -9,7 +9,7 @@
 // # What is not there
 //
 // Queries (Logs Insights), metric and subscription filters, exports, deliveries, anomaly detectors and data protection;
-// they are listed under NotImplemented. Following a log works by polling FilterLogEvents, as `aws logs tail --follow` does.
+// they are listed under NotImplemented. Their lists that tools ask for are empty (absent.go). Following a log works by polling FilterLogEvents, as `aws logs tail --follow` does.
 //
 // # Promises
 //
@@ -45,8 +45,9 @@ func (d *Door) Service() wire.Service {
 			With(rouse.TooLarge, "InvalidParameterException", 400),
 		Validation: "InvalidParameterException",
 		// The messages of a full batch, each byte escaped in JSON as \u00XX.
-		BodyMax:        8 << 20,
-		Operations:     slices.Concat(d.groupOperations(), d.streamOperations(), d.eventOperations(), d.tagOperations()),
+		BodyMax: 8 << 20,
+		Operations: slices.Concat(d.groupOperations(), d.streamOperations(), d.eventOperations(), d.tagOperations(),
+			d.absentOperations()),
 		NotImplemented: notImplemented(),
 	}
 }
@@ -59,8 +60,8 @@ func notImplemented() []string {
 		DeleteMetricFilter DeleteQueryDefinition DeleteResourcePolicy DeleteScheduledQuery DeleteSubscriptionFilter
 		DeleteTransformer DescribeAccountPolicies DescribeConfigurationTemplates DescribeDeliveries
 		DescribeDeliveryDestinations DescribeDeliverySources DescribeDestinations DescribeExportTasks DescribeFieldIndexes
-		DescribeImportTaskBatches DescribeImportTasks DescribeIndexPolicies DescribeLookupTables DescribeMetricFilters
-		DescribeQueries DescribeQueryDefinitions DescribeResourcePolicies DescribeSubscriptionFilters DisassociateKmsKey
+		DescribeImportTaskBatches DescribeImportTasks DescribeIndexPolicies DescribeLookupTables
+		DescribeQueries DescribeQueryDefinitions DisassociateKmsKey
 		DisassociateSourceFromS3TableIntegration GetDataProtectionPolicy GetDelivery GetDeliveryDestination
 		GetDeliveryDestinationPolicy GetDeliverySource GetIntegration GetLogAnomalyDetector GetLogFields GetLogGroupFields
 		GetLogObject GetLogRecord GetLookupTable GetQueryResults GetScheduledQuery GetScheduledQueryHistory GetTransformer

@@ -207,6 +207,20 @@ func TestStreamsAndEvents(t *testing.T) {
 }
 
 // TestForeignGroups: an ARN of another account or region names none of our groups, whoever asks in whatever way.
+// Tools ask for these when they read or delete a group.
+func TestEmptyLists(t *testing.T) {
+	h := open(t)
+	h.ok("CreateLogGroup", in{"logGroupName": "/g"})
+	want(t, h.ok("DescribeSubscriptionFilters", in{"logGroupName": "/g", "limit": 50}), map[string]string{"subscriptionFilters": "[]"})
+	want(t, h.ok("DescribeMetricFilters", in{"logGroupName": "/g", "filterNamePrefix": "a"}), map[string]string{"metricFilters": "[]"})
+	want(t, h.ok("DescribeMetricFilters", in{}), map[string]string{"metricFilters": "[]"})
+	want(t, h.ok("DescribeResourcePolicies", in{}), map[string]string{"resourcePolicies": "[]"})
+	h.fails("DescribeSubscriptionFilters", in{"logGroupName": "/none"}, "ResourceNotFoundException", "does not exist")
+	h.fails("DescribeMetricFilters", in{"logGroupName": "/none"}, "ResourceNotFoundException", "does not exist")
+	h.fails("DescribeSubscriptionFilters", in{}, "InvalidParameterException", "logGroupName")
+	h.fails("PutSubscriptionFilter", in{"logGroupName": "/g"}, "NotImplementedException", "PutSubscriptionFilter")
+}
+
 func TestForeignGroups(t *testing.T) {
 	h := open(t)
 	h.ok("CreateLogGroup", in{"logGroupName": "g"})
