@@ -32,7 +32,7 @@ func (d *Door) Service() wire.Service {
 		Errors: wire.JSONErrors().
 			With(rouse.Internal, "InternalException", 500).
 			With(rouse.Conflict, "ConcurrentModificationException", 400),
-		Operations: []wire.Operation{
+		Operations: append([]wire.Operation{
 			wire.Op("PutRule", "", d.needPutRule, d.putRule, wire.Refuse("EventPattern"), wire.RefuseExcept("EventBusName", "default")),
 			wire.Op("DescribeRule", "", need[NameInput]("events:DescribeRule", d), d.describeRule),
 			wire.Op("DeleteRule", "", need[DeleteRuleInput]("events:DeleteRule", d), d.deleteRule),
@@ -51,13 +51,13 @@ func (d *Door) Service() wire.Service {
 			wire.Op("TagResource", "", need[TagInput]("events:TagResource", d), d.tag),
 			wire.Op("UntagResource", "", need[UntagInput]("events:UntagResource", d), d.untag),
 			wire.Op("ListTagsForResource", "", need[ListTagsInput]("events:ListTagsForResource", d), d.listTags),
-		},
+		}, d.busOperations()...),
 		NotImplemented: []string{"ActivateEventSource", "CancelReplay", "CreateApiDestination", "CreateArchive", "CreateConnection",
 			"CreateEndpoint", "CreateEventBus", "CreatePartnerEventSource", "DeactivateEventSource", "DeauthorizeConnection",
 			"DeleteApiDestination", "DeleteArchive", "DeleteConnection", "DeleteEndpoint", "DeleteEventBus", "DeletePartnerEventSource",
-			"DescribeApiDestination", "DescribeArchive", "DescribeConnection", "DescribeEndpoint", "DescribeEventBus", "DescribeEventSource",
+			"DescribeApiDestination", "DescribeArchive", "DescribeConnection", "DescribeEndpoint", "DescribeEventSource",
 			"DescribePartnerEventSource", "DescribeReplay", "ListApiDestinations", "ListArchives", "ListConnections", "ListEndpoints",
-			"ListEventBuses", "ListEventSources", "ListPartnerEventSourceAccounts", "ListPartnerEventSources", "ListReplays", "PutEvents",
+			"ListEventSources", "ListPartnerEventSourceAccounts", "ListPartnerEventSources", "ListReplays", "PutEvents",
 			"PutPartnerEvents", "PutPermission", "RemovePermission", "StartReplay", "TestEventPattern", "UpdateApiDestination",
 			"UpdateArchive", "UpdateConnection", "UpdateEndpoint", "UpdateEventBus"},
 	}

@@ -109,6 +109,32 @@ func TestRulesAndTargets(t *testing.T) {
 	}
 }
 
+func TestBuses(t *testing.T) {
+	h := newHouse(t)
+	const bus = `{"Name":"default","Arn":"arn:aws:events:us-east-1:000000000000:event-bus/default"}`
+	for _, c := range []struct{ operation, input, want string }{
+		{"ListEventBuses", `{}`, `{"EventBuses":[` + bus + `]}`},
+		{"ListEventBuses", `{"NamePrefix":"de","Limit":1}`, `{"EventBuses":[` + bus + `]}`},
+		{"ListEventBuses", `{"NamePrefix":"shop"}`, `{"EventBuses":[]}`},
+		{"ListEventBuses", `{"NextToken":"!"}`, `invalid: Provided nextToken is not valid.`},
+		{"DescribeEventBus", `{}`, bus},
+		{"DescribeEventBus", `{"Name":"default"}`, bus},
+		{"DescribeEventBus", `{"Name":"arn:aws:events:us-east-1:000000000000:event-bus/default"}`, bus},
+		{"DescribeEventBus", `{"Name":"shop"}`, `not found: Event bus shop does not exist.`},
+		{"DescribeEventBus", `{"Name":"arn:aws:events:eu-west-1:000000000000:event-bus/default"}`,
+			`not found: Event bus arn:aws:events:eu-west-1:000000000000:event-bus/default does not exist.`},
+	} {
+		if got := h.call(c.operation, c.input); got != c.want {
+			t.Errorf("%s %s: got\n%s\nwant\n%s", c.operation, c.input, got, c.want)
+		}
+	}
+	h.call("DescribeEventBus", `{}`)
+	if n := h.needs; len(n) != 1 || n[0].Action != "events:DescribeEventBus" ||
+		n[0].Resource != "arn:aws:events:us-east-1:000000000000:event-bus/default" {
+		t.Errorf("got needs %v, want events:DescribeEventBus on the default bus", n)
+	}
+}
+
 func TestWhatIsMissingIsRefusedByName(t *testing.T) {
 	h := newHouse(t)
 	h.call("PutRule", `{"Name":"r","ScheduleExpression":"rate(5 minutes)"}`)
