@@ -47,7 +47,8 @@ const bodyMax = 9 << 20
 func (d *Door) Service() wire.Service {
 	var ops []wire.Operation
 	for _, part := range [][]wire.Operation{d.apiOperations(), d.resourceOperations(), d.methodOperations(),
-		d.integrationOperations(), d.deploymentOperations(), d.stageOperations(), d.gatewayResponseOperations(), d.tagOperations()} {
+		d.integrationOperations(), d.deploymentOperations(), d.stageOperations(), d.gatewayResponseOperations(), d.tagOperations(),
+		d.absentOperations()} {
 		ops = append(ops, part...)
 	}
 	return wire.Service{Name: "apigateway", Title: "Amazon API Gateway", Protocol: wire.RESTJSON, Operations: ops,

@@ -263,6 +263,21 @@ func TestStages(t *testing.T) {
 	h.call("DELETE", at+"/deployments/"+deployment, "", 202, "")
 }
 
+// Tools ask for these when they read or delete an API.
+func TestEmptyLists(t *testing.T) {
+	h := open(t)
+	id, _ := h.call("POST", "/restapis", `{"name":"shop"}`, 201, "shop")["id"].(string)
+	for _, path := range []string{"/restapis/" + id + "/authorizers", "/apikeys", "/domainnames", "/usageplans"} {
+		h.call("GET", path+"?limit=500", "", 200, `{"item":[]}`)
+		if got, want := h.needed(), "apigateway:GET arn:aws:apigateway:eu-west-1::"+path+"\n"; got != want {
+			t.Errorf("%s: got needs %q, want %q", path, got, want)
+		}
+	}
+	h.call("GET", "/apikeys?name=a&includeValues=true&customerId=c", "", 200, `{"item":[]}`)
+	h.call("GET", "/restapis/none/authorizers", "", 404, "Invalid API identifier")
+	h.call("POST", "/usageplans", `{"name":"gold"}`, 501, "CreateUsagePlan")
+}
+
 func TestGatewayResponses(t *testing.T) {
 	h := open(t)
 	id, _, _ := h.restAPI()
