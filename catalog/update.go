@@ -246,12 +246,16 @@ func (c *Catalog) takeOver() {
 
 // prepare asks Config.Prepare about $LATEST and records what it says.
 func (c *Catalog) prepare(ctx context.Context, n name) {
+	f, ok := c.functions.get(n)
 	defer func() {
 		c.mu.Lock()
 		delete(c.waiting, n)
 		c.mu.Unlock()
+		// A change that came between the record and here found its function still being prepared, and was not queued.
+		if now, there := c.functions.get(n); there && (!ok || now.asked.RevisionID != f.asked.RevisionID) {
+			c.enqueue(n, now.asked)
+		}
 	}()
-	f, ok := c.functions.get(n)
 	if !ok || !f.asked.unprepared() {
 		return
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -94,6 +95,35 @@ func TestPrepare(t *testing.T) {
 	}
 	j <- nil
 	waitFor(t, func() bool { return state() == "Active Successful" })
+}
+
+// TestChangesInARow: a change that follows the moment the one before is settled is prepared too, and not only when a node
+// looks for what was left.
+func TestChangesInARow(t *testing.T) {
+	c := open(t, func(cfg *catalog.Config) { cfg.Prepare = func(context.Context, *catalog.Version) error { return nil } })
+	run(t, c)
+	var all sync.WaitGroup
+	for i := range 4 {
+		name := fmt.Sprintf("f%d", i)
+		create(t, c, name)
+		all.Go(func() {
+			for n := range 300 {
+				late := time.Now().Add(5 * time.Second)
+				for {
+					_, err := c.UpdateConfig(t.Context(), ref(name), catalog.Settings{Description: ptr(fmt.Sprint(n))}, "")
+					if err == nil {
+						break
+					}
+					if rouse.KindOf(err) != rouse.Conflict || time.Now().After(late) {
+						t.Errorf("change %d of %s: got %v for 5 s, want it taken", n, name, err)
+						return
+					}
+					runtime.Gosched()
+				}
+			}
+		})
+	}
+	all.Wait()
 }
 
 // TestPrepareAfterRestart: what was pending when the process died is prepared by the next.
