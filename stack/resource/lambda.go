@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"strings"
+	"time"
 
 	"github.com/rouse-dev/rouse"
 	"github.com/rouse-dev/rouse/stack/template"
@@ -242,9 +243,17 @@ var functionDefaults = map[string]any{"Description": "", "Environment": map[stri
 	"SnapStart": map[string]any{"ApplyOn": "None"}}
 
 func updateFunction(ctx context.Context, c Client, r *Request) (State, error) {
+	const settings = "Description Environment EphemeralStorage Handler Layers LoggingConfig MemorySize Role Runtime SnapStart Timeout TracingConfig"
 	state := functionState(r, r.Physical)
-	if changed(r, "Code Architectures") || (changed(r, "Runtime") &&
-		text(r.Props["Code"].(map[string]any), "ZipFile") != "") {
+	newCode := changed(r, "Code Architectures") ||
+		changed(r, "Runtime") && text(r.Props["Code"].(map[string]any), "ZipFile") != ""
+	newSettings := changed(r, settings)
+	if newCode || newSettings {
+		if err := idle(ctx, c, r); err != nil {
+			return state, err
+		}
+	}
+	if newCode {
 		in, err := codeOf(r.Props)
 		if err != nil {
 			return state, err
@@ -259,11 +268,12 @@ func updateFunction(ctx context.Context, c Client, r *Request) (State, error) {
 			return state, err
 		}
 	}
-	const settings = "Description Environment EphemeralStorage Handler Layers LoggingConfig MemorySize Role Runtime SnapStart Timeout TracingConfig"
-	if changed(r, settings) {
+	if newCode && newSettings {
 		if err := settle(ctx, c, r); err != nil {
 			return state, err
 		}
+	}
+	if newSettings {
 		in := map[string]any{"FunctionName": r.Physical}
 		for _, n := range strings.Fields(settings) {
 			if same(r.Old[n], r.Props[n]) {
@@ -292,11 +302,35 @@ func updateFunction(ctx context.Context, c Client, r *Request) (State, error) {
 	})
 }
 
+// condition is what a function says of itself.
+type condition struct{ State, StateReason, LastUpdateStatus, LastUpdateStatusReason string }
+
+func conditionOf(ctx context.Context, c Client, r *Request) (out condition, err error) {
+	return out, c.Call(ctx, "lambda", "GetFunctionConfiguration", map[string]any{"FunctionName": r.Physical}, &out)
+}
+
+// idle waits until an earlier change of a function has ended, well or not, since the function refuses another one as long:
+// a change that was going on when the node died is still being prepared when the stack goes on.
+func idle(ctx context.Context, c Client, r *Request) error {
+	tick := time.NewTicker(settleTick)
+	defer tick.Stop()
+	for {
+		now, err := conditionOf(ctx, c, r)
+		if err != nil || now.State != "Pending" && now.LastUpdateStatus != "InProgress" {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
 // functionReady reads the states that AWS's waiters wait for.
 func functionReady(ctx context.Context, c Client, r *Request) (bool, error) {
-	var out struct{ State, StateReason, LastUpdateStatus, LastUpdateStatusReason string }
-	if err := c.Call(ctx, "lambda", "GetFunctionConfiguration", map[string]any{"FunctionName": r.Physical},
-		&out); err != nil {
+	out, err := conditionOf(ctx, c, r)
+	if err != nil {
 		return false, err
 	}
 	switch {
