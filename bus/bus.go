@@ -151,14 +151,15 @@ func (b *Bus) PutRule(ctx context.Context, account string, r Rule) error {
 // arm sets or cancels the rule's timer and stores the rule.
 func (b *Bus) arm(tx kv.Tx, account string, r Rule, expr cron.Expr) error {
 	id := timerID(account, r.Name)
-	if r.Enabled && r.Due.IsZero() {
+	if !r.Enabled {
+		r.Due = time.Time{}
+	} else if r.Due.IsZero() {
 		if due, ok := expr.Next(tx.Now()); ok {
 			r.Due = due
 			b.cfg.Timers.Set(tx, timerKind, id, due, nil)
 		}
 	}
-	if !r.Enabled {
-		r.Due = time.Time{}
+	if r.Due.IsZero() { // disabled, or nothing is ever due again: no timer of before may fire
 		if _, err := b.cfg.Timers.Cancel(tx, timerKind, id); err != nil {
 			return err
 		}

@@ -235,3 +235,15 @@ func TestRulesArePaged(t *testing.T) {
 		}
 	})
 }
+
+// TestAScheduleThatIsOverFiresNoMore: a rule whose new schedule has no next turn keeps nothing of the old one's.
+func TestAScheduleThatIsOverFiresNoMore(t *testing.T) {
+	bubble(t, func(b *bus.Bus, sent func() map[string]string, _ func(time.Duration)) {
+		put(t, b, "rate(5 minutes)", bus.Target{ID: "1", ARN: target})
+		must(t, b.PutRule(ctx, account, bus.Rule{Name: "r", Schedule: "cron(0 12 1 1 ? 1999)", Enabled: true}))
+		time.Sleep(time.Hour)
+		if got := sent(); len(got) != 0 {
+			t.Errorf("%d deliveries, want none: %v", len(got), got)
+		}
+	})
+}
