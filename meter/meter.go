@@ -9,8 +9,9 @@
 //	   │
 //	   └─────► Prometheus counters and histograms, at once
 //
-// A full buffer drops the record and counts it; it never holds up the attempt that reports. Sums and metrics do not
-// depend on the record being kept.
+// A full buffer drops the record and counts it; it never holds up the attempt that reports, and only the Prometheus counters
+// have seen it. A store that fails for a moment is tried again with the next write. Counters of a function that has not run
+// for a day go, and beyond a limit functions share theirs, so that names that come and go do not grow without end.
 //
 // The meter knows no sandboxes and no doors: the dispatcher hands it facts. Prices are configuration; the default book is
 // AWS's public list for us-east-1, so that a user sees what the same load would have cost there.
@@ -19,7 +20,9 @@ package meter
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -98,6 +101,7 @@ type Config struct {
 	Retention  time.Duration    // how long records are kept; default 7 days
 	RecordsMax int              // records kept per account; default 200,000
 	Now        func() time.Time // default time.Now
+	Logger     *slog.Logger     // default: none
 }
 
 // Meter is safe for concurrent use.
@@ -122,6 +126,9 @@ func Open(ctx context.Context, cfg Config) (*Meter, error) {
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	if err := format.Check(ctx, cfg.Store, room, formatV); err != nil {
 		return nil, fmt.Errorf("open meter: %w", err)
@@ -159,6 +166,7 @@ func (m *Meter) Run(ctx context.Context) error {
 	sweep := time.NewTicker(sweepEvery)
 	defer sweep.Stop()
 	for {
+		var err error
 		select {
 		case <-ctx.Done():
 			// The node is stopping: the last records get their own bounded time.
@@ -166,15 +174,18 @@ func (m *Meter) Run(ctx context.Context) error {
 			defer cancel()
 			return m.Flush(last)
 		case <-m.kick:
+			err = m.Flush(ctx)
 		case <-flush.C:
+			err = m.Flush(ctx)
 		case <-sweep.C:
-			if err := m.sweep(ctx); err != nil && ctx.Err() == nil {
-				return err
-			}
-			continue
+			m.metrics.forget(m.cfg.Now())
+			err = m.sweep(ctx)
 		}
-		if err := m.Flush(ctx); err != nil && ctx.Err() == nil {
+		if errors.Is(err, kv.ErrClosed) && ctx.Err() == nil {
 			return err
+		}
+		if err != nil && ctx.Err() == nil {
+			m.cfg.Logger.Error("usage", "err", err)
 		}
 	}
 }
@@ -187,11 +198,21 @@ func (m *Meter) Flush(ctx context.Context) error {
 			return nil
 		}
 		if err := m.write(ctx, batch, first); err != nil {
-			m.mu.Lock()
-			m.waiting = append(batch, m.waiting...)
-			m.mu.Unlock()
+			m.putBack(batch)
 			return fmt.Errorf("write usage: %w", err)
 		}
+	}
+}
+
+// putBack lets a batch wait again, with what came meanwhile; the newest beyond the buffer go.
+func (m *Meter) putBack(batch []Record) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.waiting = append(batch, m.waiting...)
+	if over := len(m.waiting) - bufferMax; over > 0 {
+		m.waiting = m.waiting[:bufferMax]
+		m.dropped += over
+		m.metrics.dropped.Add(float64(over))
 	}
 }
 

@@ -2,14 +2,27 @@ package meter
 
 import (
 	"net/http"
+	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// metrics are the counters that a Prometheus server scrapes. Labels are bounded by the account's functions.
+// functionsMax is how many functions have counters of their own, functionIdle how long one that does not run keeps them: names
+// come and go, and a Prometheus server pays for each. Those beyond the limit are counted together.
+const (
+	functionsMax = 2_000
+	functionIdle = 24 * time.Hour
+	functionRest = "(others)"
+)
+
+// metrics are the counters that a Prometheus server scrapes.
 type metrics struct {
+	mu   sync.Mutex
+	seen map[string]time.Time // guarded by mu; when a function with counters of its own ran last
+
 	registry    *prometheus.Registry
 	invocations *prometheus.CounterVec
 	duration    *prometheus.HistogramVec
@@ -28,6 +41,7 @@ func newMetrics() *metrics {
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 15, 60, 300, 900}}, labels)
 	}
 	m := &metrics{
+		seen:        map[string]time.Time{},
 		registry:    prometheus.NewRegistry(),
 		invocations: counter("invocations_total", "Attempts by outcome, cause and start.", "function", "outcome", "cause", "start"),
 		duration:    histogram("invocation_duration_seconds", "Time that the handler ran.", "function"),
@@ -42,7 +56,36 @@ func newMetrics() *metrics {
 	return m
 }
 
+// label is the function that r is counted for.
+func (m *metrics) label(r Record) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, ok := m.seen[r.Function]; !ok && len(m.seen) >= functionsMax {
+		return functionRest
+	}
+	m.seen[r.Function] = r.At
+	return r.Function
+}
+
+// forget drops the counters of functions that have not run for long.
+func (m *metrics) forget(now time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for f, at := range m.seen {
+		if now.Sub(at) < functionIdle {
+			continue
+		}
+		delete(m.seen, f)
+		of := prometheus.Labels{"function": f}
+		m.invocations.DeletePartialMatch(of)
+		m.duration.DeletePartialMatch(of)
+		m.billed.DeletePartialMatch(of)
+		m.cost.DeletePartialMatch(of)
+	}
+}
+
 func (m *metrics) observe(r Record) {
+	r.Function = m.label(r)
 	m.invocations.WithLabelValues(r.Function, string(r.Outcome), string(r.Cause), string(r.Timing.Start)).Inc()
 	if r.Outcome == Throttled || r.Outcome == Broken {
 		return
