@@ -66,6 +66,10 @@ func TestResetRefuses(t *testing.T) {
 	want(t, out, errs, code, 1, "a node is running on", "(process 42); stop it first: rouse stop")
 	f.Close()
 
+	write(t, filepath.Join(dir, ".rouse", "code", "hash", "tree", "index.js"), "1")
+	if err := os.Chmod(filepath.Join(dir, ".rouse", "code", "hash", "tree"), 0o500); err != nil { // as unpacked code is
+		t.Fatal(err)
+	}
 	out, errs, code = run{dir: dir, in: "y\n"}.rouse(t, "reset")
 	want(t, out, errs, code, 0, "Deleted ")
 	if _, err := os.Stat(filepath.Join(dir, ".rouse")); err == nil {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -82,11 +83,25 @@ func (a *app) reset(folder string, yes bool) error {
 			return errors.New("nothing was deleted")
 		}
 	}
-	if err := os.RemoveAll(folder); err != nil {
+	if err := removeAll(folder); err != nil {
 		return err
 	}
 	fmt.Fprintf(a.Out, "Deleted %s.\n", folder)
 	return nil
+}
+
+// removeAll removes a folder with the unpacked code in it, whose folders nobody may write to.
+func removeAll(folder string) error {
+	err := filepath.WalkDir(folder, func(p string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() {
+			err = os.Chmod(p, 0o700)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return os.RemoveAll(folder)
 }
 
 // answers reports whether a node's door is open.
