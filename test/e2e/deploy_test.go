@@ -73,11 +73,7 @@ func (r *rouse) disturbed(t *testing.T, project, name string, after time.Duratio
 	said := <-deployed
 	r.start(t)
 	r.leavesNothing(t, held, "after a deployment was cut off")
-	status := ""
-	until(t, "stack "+name+" comes to rest", func() bool {
-		status = r.status(t, name)
-		return !strings.HasSuffix(status, "_IN_PROGRESS") || status == "REVIEW_IN_PROGRESS"
-	})
+	status := r.rest(t, name)
 	made := r.made(t)
 	switch status {
 	case "CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE":
@@ -98,6 +94,25 @@ func (r *rouse) disturbed(t *testing.T, project, name string, after time.Duratio
 		t.Errorf("%s after %s is %s, want it complete or rolled back\nthe command said %s", name, after, status, said)
 	}
 	return status
+}
+
+// rest waits until nothing is being done to a stack, and returns how it is then.
+func (r *rouse) rest(t *testing.T, name string) (status string) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	late := time.After(waitMax)
+	for {
+		status = r.status(t, name)
+		if !strings.HasSuffix(status, "_IN_PROGRESS") || status == "REVIEW_IN_PROGRESS" {
+			return status
+		}
+		select {
+		case <-late:
+			t.Fatalf("stack %s is %s for %s: %s", name, status, waitMax, r.ask(t, "cloudformation", "DescribeStackEvents", m{"StackName": name}))
+		case <-tick.C:
+		}
+	}
 }
 
 // status is a stack's, "none" when there is no such stack.

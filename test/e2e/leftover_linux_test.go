@@ -20,6 +20,7 @@ type holdings struct {
 	processes map[int]string // by pid, with the start time
 	networks  map[string]bool
 	links     map[string]string // interface index by name
+	looked    int64             // when the youngest of the processes started
 }
 
 // holdingsOf looks at a living node.
@@ -37,6 +38,8 @@ func holdingsOf(t testing.TB, pid int) *holdings {
 	for _, p := range below(pid) {
 		if started := startOf(p); started != "" {
 			h.processes[p] = started
+			ticks, _ := strconv.ParseInt(started, 10, 64)
+			h.looked = max(h.looked, ticks)
 		}
 		if ns, err := os.Readlink("/proc/" + strconv.Itoa(p) + "/ns/net"); err == nil && ns != own {
 			h.networks[ns] = true
@@ -91,7 +94,9 @@ func (h *holdings) left(t testing.TB) (list []string) {
 	}
 	spaces, _ := filepath.Glob("/proc/[0-9]*/ns/net")
 	for _, p := range spaces {
-		if ns, err := os.Readlink(p); err == nil && h.networks[ns] {
+		pid, _ := strconv.Atoi(strings.Split(p, "/")[2])
+		started, _ := strconv.ParseInt(startOf(pid), 10, 64)
+		if ns, err := os.Readlink(p); err == nil && h.networks[ns] && started <= h.looked { // numbers are used again
 			list = append(list, "network namespace "+ns+" (held by "+p+")")
 		}
 	}
