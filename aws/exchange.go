@@ -66,7 +66,7 @@ func (x *exchange) serve() error {
 	x.op = m.Name
 	origin, in, err := x.authenticate(claim, m)
 	if err != nil {
-		return err
+		return m.TooLarge(err)
 	}
 	return x.answer(origin, m, in)
 }
@@ -199,7 +199,7 @@ func (x *exchange) routeForm(in *wire.Input) (wire.Match, error) {
 	}
 	x.op = m.Name
 	if int64(len(in.Body)) > m.BodyMax() {
-		return m, wire.TooLarge(m.BodyMax())
+		return m, m.TooLarge(wire.TooLarge(m.BodyMax()))
 	}
 	return m, nil
 }

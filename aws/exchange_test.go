@@ -146,7 +146,7 @@ func TestBodiesAreHeldAgainstTheirSignature(t *testing.T) {
 func TestLimits(t *testing.T) {
 	h := open(t)
 	h.want(h.rest("PUT", "/blobs/b", strings.Repeat("x", 64)), 200, "xxx")
-	h.want(h.rest("PUT", "/blobs/b", strings.Repeat("x", 65)), 413, "Request must be smaller than 64 bytes for the operation")
+	h.want(h.rest("PUT", "/blobs/b", strings.Repeat("x", 65)), 413, "Request must be smaller than 64 bytes for the PutBlob operation")
 	h.want(h.box("PutBox", `{"name":"`+strings.Repeat("x", 5000)+`"}`), 413, "Request must be smaller than 4096 bytes")
 	long := strings.Repeat("x", 1<<20+1)
 	hash := sigv4.HashPayload([]byte(long))

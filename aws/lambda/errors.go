@@ -11,6 +11,7 @@ func errorTable() wire.Errors {
 	return wire.RESTJSONErrors().
 		With(rouse.Invalid, "InvalidParameterValueException", 400).
 		With(rouse.Limit, "InvalidParameterValueException", 400).
+		With(rouse.TooLarge, "RequestEntityTooLargeException", 413). // Invoke has its own
 		With(rouse.Timeout, "ServiceException", 500).
 		With(rouse.Unavailable, "ServiceException", 503)
 }

@@ -29,14 +29,14 @@ const (
 func (d *Door) invokeOperations() []wire.Operation {
 	const invoke = "/2015-03-31/functions/{FunctionName}/invocations"
 	const stream = "/2021-11-15/functions/{FunctionName}/response-streaming-invocations"
-	refused := wire.Refuse("X-Amz-Tenant-Id")
+	refused, tooLarge := wire.Refuse("X-Amz-Tenant-Id"), wire.TooLargeCode("RequestTooLargeException")
 	return []wire.Operation{
 		op(d, "Invoke", "POST "+invoke, "lambda:InvokeFunction", d.invoke, wire.BodyMax(invokeMax), wire.Unaudited(),
-			wire.Refuse("X-Amz-Durable-Execution-Name"), refused),
+			wire.Refuse("X-Amz-Durable-Execution-Name"), refused, tooLarge),
 		op(d, "InvokeAsync", "POST /2014-11-13/functions/{FunctionName}/invoke-async 202", "lambda:InvokeAsync", d.invokeAsync,
-			wire.BodyMax(invokeMax), wire.Unaudited()),
+			wire.BodyMax(invokeMax), wire.Unaudited(), tooLarge),
 		op(d, "InvokeWithResponseStream", "POST "+stream, "lambda:InvokeFunction", d.invokeStream, wire.BodyMax(invokeMax),
-			wire.Unaudited(), refused,
+			wire.Unaudited(), refused, tooLarge,
 			wire.Differs("X-Amz-Executed-Version of an alias with weights is its main version")),
 	}
 }

@@ -395,6 +395,23 @@ func TestURLEventsConcurrencyTags(t *testing.T) {
 	h.want(h.call("GET", "/2020-06-30/functions/f/code-signing-config", ""), 200, `{"FunctionName":"f"}`)
 }
 
+func TestCodeTooLarge(t *testing.T) {
+	h := open(t)
+	h.create("f")
+	body := strings.Repeat(" ", 70167212)
+	for _, c := range []struct{ method, path, operation string }{
+		{"POST", "/2015-03-31/functions", "CreateFunction"},
+		{"PUT", "/2015-03-31/functions/f/code", "UpdateFunctionCode"},
+		{"POST", "/2018-10-31/layers/l/versions", "PublishLayerVersion"},
+	} {
+		got := h.call(c.method, c.path, body)
+		h.want(got, 413, "Request must be smaller than 70167211 bytes for the "+c.operation+" operation")
+		if code := got.head.Get("X-Amzn-Errortype"); code != "RequestEntityTooLargeException" {
+			t.Errorf("%s: got %s, want RequestEntityTooLargeException", c.operation, code)
+		}
+	}
+}
+
 // Tools ask for these when they read or delete a function.
 func TestEmptyLists(t *testing.T) {
 	h := open(t)

@@ -81,7 +81,7 @@ func (e *Entry) DecodeJSON(input []byte, body io.Reader) (any, error) {
 		if p.in.payload == nil {
 			return nil, rouse.Errorf(rouse.Invalid, "%s takes no payload", e.Name)
 		}
-		from := Input{Stream: &limitReader{r: body, left: e.bodyMax, max: e.bodyMax}}
+		from := Input{Stream: &limitReader{r: body, e: e, left: e.bodyMax}}
 		if err := e.decodePayload(from, v, p.in.payload); err != nil {
 			return nil, err
 		}
@@ -311,10 +311,11 @@ func (e *Entry) decodePayload(from Input, v reflect.Value, f *field) error {
 	return nil
 }
 
-// limitReader answers Kind TooLarge when more than max bytes come.
+// limitReader answers Kind TooLarge when more than left bytes come.
 type limitReader struct {
-	r         io.Reader
-	left, max int64
+	r    io.Reader
+	e    *Entry
+	left int64
 }
 
 func (l *limitReader) Read(p []byte) (int, error) {
@@ -323,9 +324,19 @@ func (l *limitReader) Read(p []byte) (int, error) {
 	}
 	n, err := l.r.Read(p)
 	if l.left -= int64(n); l.left < 0 {
-		return 0, TooLarge(l.max)
+		return 0, l.e.TooLarge(TooLarge(l.e.bodyMax))
 	}
 	return n, err
+}
+
+// TooLarge names the operation in an error of Kind TooLarge, such as TooLarge returns for those that do not know it. Other
+// errors are returned as they are.
+func (e *Entry) TooLarge(err error) error {
+	if rouse.KindOf(err) != rouse.TooLarge {
+		return err
+	}
+	return rouse.Errorf(rouse.TooLarge, "Request must be smaller than %d bytes for the %s operation", e.bodyMax, e.Name).
+		WithCode(e.tooLarge)
 }
 
 // TooLarge is the error of a body that exceeds its limit.

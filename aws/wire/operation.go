@@ -32,6 +32,7 @@ type Operation struct {
 	refused   []refusal
 	differs   string
 	bodyMax   int64
+	tooLarge  string // code; "" for the service's
 	anonymous bool
 	audited   bool
 }
@@ -111,6 +112,9 @@ func Differs(how string) Option {
 
 // BodyMax limits the operation's body in bytes; beyond it Kind TooLarge is answered.
 func BodyMax(bytes int64) Option { return func(op *Operation) { op.bodyMax = bytes } }
+
+// TooLargeCode is the code of a body beyond the operation's limit, where that is not the service's of Kind TooLarge.
+func TooLargeCode(code string) Option { return func(op *Operation) { op.tooLarge = code } }
 
 // Anonymous lets the operation be called without a signature, as sts:AssumeRoleWithWebIdentity. It then gets the zero
 // Origin, save SourceIP and the like; needs must be empty or allow it by a resource's policy.
