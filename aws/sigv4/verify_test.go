@@ -167,6 +167,18 @@ func TestPresignedLifetime(t *testing.T) {
 	wantCode(t, "two ways at once", verify(r, now, ""), sigv4.CodeIncomplete, "Only one auth mechanism allowed")
 }
 
+// STS takes a presigned URL for 15 minutes, whether it says a minute or a week.
+func TestPresignedLifetimeOfSTS(t *testing.T) {
+	for _, expires := range []time.Duration{time.Minute, sigv4.ExpiresMax} {
+		u := signer("sts").Presign(httptest.NewRequest("GET", "http://h/?Action=GetCallerIdentity", nil), sigv4.EmptyHash, now, expires)
+		r := httptest.NewRequest("GET", u.String(), nil)
+		if err := verify(r, now.Add(sigv4.SkewMax), ""); err != nil {
+			t.Errorf("X-Amz-Expires of %s, used after 15 minutes: got %v, want it taken", expires, err)
+		}
+		wantCode(t, "after 15 minutes", verify(r, now.Add(sigv4.SkewMax+time.Second), ""), sigv4.CodeMismatch, "Signature expired: ")
+	}
+}
+
 func TestPathRules(t *testing.T) {
 	for _, c := range []struct{ service, path, sent string }{
 		{"lambda", "/functions/arn%3Aaws%3Ax%2Fy", "/functions/arn%3Aaws%3Ax%2Fy"},
