@@ -3,8 +3,10 @@ package pool
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -65,9 +67,10 @@ func (in *instance) run(ctx context.Context, inv rouse.Invocation, out rouse.Sin
 	deadline := time.Now().Add(timeout)
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
+	arn := inv.Function.String()
 	started := time.Now()
-	reply, err := in.guest.Invoke(ctx, guest.Call{ID: inv.ID, Event: inv.Event, Deadline: deadline, ARN: inv.Function.String(),
-		Trace: traceOf(v, inv), ClientContext: inv.ClientContext, Stream: inv.Stream}, out)
+	reply, err := in.guest.Invoke(ctx, guest.Call{ID: inv.ID, Event: inv.Event, Deadline: deadline, ARN: arn,
+		Trace: traceOf(v, &inv, arn), ClientContext: inv.ClientContext, Stream: inv.Stream}, out)
 	t.Run = time.Since(started)
 	healthy = err == nil && reply.State == guest.Alive && !(in.keepsKeys && in.expiring())
 	res.Error = reply.Error
@@ -112,23 +115,28 @@ func requested(id string, fe *rouse.FunctionError) *rouse.FunctionError {
 }
 
 // traceOf is the X-Amzn-Trace-Id that the function gets and passes on. Its lineage counts the causes so far, so that the
-// next one knows how far it is from the first (Origin.Hops).
-func traceOf(v *catalog.Version, inv rouse.Invocation) string {
-	trace := inv.From.Trace
-	root, _, _ := strings.Cut(trace, ";Lineage=")
+// next one knows how far it is from the first (Origin.Hops). arn is the function's.
+func traceOf(v *catalog.Version, inv *rouse.Invocation, arn string) string {
+	b := make([]byte, 0, 128)
+	root, _, _ := strings.Cut(inv.From.Trace, ";Lineage=")
 	if root == "" {
 		id := strings.ReplaceAll(inv.ID, "-", "")
 		if len(id) < 24 {
 			id += strings.Repeat("0", 24-len(id))
 		}
-		sampled := 0
+		sampled := "0"
 		if v.Tracing == "Active" {
-			sampled = 1
+			sampled = "1"
 		}
-		root = fmt.Sprintf("Root=1-%08x-%s;Parent=%s;Sampled=%d", inv.Received.Unix(), id[:24], id[:16], sampled)
+		b = fmt.Appendf(b, "Root=1-%08x-", inv.Received.Unix())
+		b = append(append(append(b, id[:24]...), ";Parent="...), id[:16]...)
+		b = append(append(b, ";Sampled="...), sampled...)
+	} else {
+		b = append(b, root...)
 	}
-	name := sha256.Sum256([]byte(inv.Function.String()))
-	return fmt.Sprintf("%s;Lineage=%x:%d", root, name[:4], inv.From.Hops+1)
+	name := sha256.Sum256([]byte(arn))
+	b = hex.AppendEncode(append(b, ";Lineage="...), name[:4])
+	return string(strconv.AppendInt(append(b, ':'), int64(inv.From.Hops)+1, 10))
 }
 
 const timedOutType = "Sandbox.Timedout"

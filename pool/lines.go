@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"fmt"
 	"strings"
 	"sync"
 	"time"
@@ -22,9 +23,10 @@ type lines struct {
 	json  bool     // the platform's lines are JSON
 	level severity // of these, from here on
 
-	mu      sync.Mutex
-	keeping bool   // guarded by mu
-	tail    []byte // guarded by mu
+	mu      sync.Mutex // held over out's Write, so that lines keep their order
+	buf     []byte     // guarded by mu; of the last line, for the next
+	keeping bool       // guarded by mu
+	tail    []byte     // guarded by mu
 }
 
 // newLines makes the log of an instance of v.
@@ -53,10 +55,25 @@ func (l *lines) guest(line guest.Line) { l.write(line.Time, line.Bytes) }
 
 // write keeps the newline at the end of each event, as Lambda's have it.
 func (l *lines) write(at time.Time, b []byte) {
-	b = append(b[:len(b):len(b)], '\n')
-	l.out.Write(at, b)
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.put(at, append(l.buf[:0], b...))
+}
+
+// sayf writes a line of the platform.
+func (l *lines) sayf(format string, args ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.put(time.Now(), fmt.Appendf(l.buf[:0], format, args...))
+}
+
+// put ends a line, which was made in buf, and passes it on. The caller holds mu.
+func (l *lines) put(at time.Time, b []byte) {
+	b = append(b, '\n')
+	if l.buf = b; cap(b) > bufMax {
+		l.buf = nil
+	}
+	l.out.Write(at, b)
 	if !l.keeping {
 		return
 	}
@@ -65,3 +82,6 @@ func (l *lines) write(at time.Time, b []byte) {
 		l.tail = append(l.tail[:0], l.tail[over:]...)
 	}
 }
+
+// bufMax is the longest line whose buffer is kept for the next.
+const bufMax = 4 << 10

@@ -105,10 +105,6 @@ func (l *lines) event(s severity, typ string, r record) {
 	l.write(now, b)
 }
 
-func (l *lines) sayf(format string, args ...any) {
-	l.write(time.Now(), fmt.Appendf(nil, format, args...))
-}
-
 // initStart says which runtime an instance is made with: the one that was given, not the one that was asked for. The ARN
 // names it as Lambda's do, by a hash.
 func (l *lines) initStart(v *catalog.Version, region string, rt Runtime) {

@@ -68,14 +68,17 @@ type Pool struct {
 	starting int                    // guarded by mu; of all sets, retired ones included
 	waiting  int                    // guarded by mu; the same of callers
 	memory   int64                  // guarded by mu; what instances count for
-	freed    chan struct{}          // guarded by mu; closed and replaced when memory is given up or an instance becomes idle
+	freed    chan struct{}          // guarded by mu; closed when memory is given up or an instance becomes idle; nil: nobody waits for that
 	closed   bool                   // guarded by mu
 }
 
 // revision names a set: two revisions of $LATEST are two sets.
-type revision struct{ arn, id string }
+type revision struct {
+	arn rouse.ARN
+	id  string
+}
 
-func revisionOf(v *catalog.Version) revision { return revision{v.ARN.String(), v.RevisionID} }
+func revisionOf(v *catalog.Version) revision { return revision{v.ARN, v.RevisionID} }
 
 // set is the instances of one revision.
 type set struct {
@@ -126,7 +129,7 @@ func New(cfg Config) *Pool {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	return &Pool{cfg: cfg, starts: make(chan struct{}, cfg.Starts), closing: make(chan struct{}), sets: map[revision]*set{},
-		all: map[*instance]struct{}{}, idle: list.New(), freed: make(chan struct{})}
+		all: map[*instance]struct{}{}, idle: list.New()}
 }
 
 // lend finds an instance for one invocation of v: an idle one, or whichever comes first of one given back and one started.
@@ -235,8 +238,18 @@ func (p *Pool) forget(inst *instance) {
 
 // signal wakes those who wait for memory. The caller holds mu.
 func (p *Pool) signal() {
-	close(p.freed)
-	p.freed = make(chan struct{})
+	if p.freed != nil {
+		close(p.freed)
+		p.freed = nil
+	}
+}
+
+// wait returns what signal closes. The caller holds mu.
+func (p *Pool) wait() <-chan struct{} {
+	if p.freed == nil {
+		p.freed = make(chan struct{})
+	}
+	return p.freed
 }
 
 // giveBack returns an instance after an attempt of some length. A broken one goes, and what its attempt took says nothing of
@@ -357,7 +370,7 @@ func (p *Pool) Close(ctx context.Context) error {
 func (p *Pool) drain(ctx context.Context) error {
 	for {
 		p.mu.Lock()
-		n, freed := len(p.all), p.freed
+		n, freed := len(p.all), p.wait()
 		p.mu.Unlock()
 		if n == 0 {
 			return nil

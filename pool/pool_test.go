@@ -80,7 +80,7 @@ func (w lineWriter) Write(_ time.Time, line []byte) {
 }
 
 // newBed makes a pool that runs Python.
-func newBed(t *testing.T, in place, change func(*pool.Config)) *bed {
+func newBed(t testing.TB, in place, change func(*pool.Config)) *bed {
 	t.Helper()
 	b := &bed{dir: t.TempDir()}
 	boot := filepath.Join(b.dir, "runtime")
@@ -141,7 +141,7 @@ func (b *bed) maker(in place, d sandbox.Driver) *pool.Maker {
 }
 
 // function writes a handler and describes it.
-func (b *bed) function(t *testing.T, name, revision, code string) *catalog.Version {
+func (b *bed) function(t testing.TB, name, revision, code string) *catalog.Version {
 	t.Helper()
 	dir := filepath.Join(b.dir, name)
 	if err := os.MkdirAll(dir, 0o755); err != nil {

@@ -135,5 +135,5 @@ func (p *Pool) reserve(s *set) reservation {
 		return reservation{fits: true, needed: true}
 	}
 	until := s.waiting[0].since.Add(p.cfg.WaitMax)
-	return reservation{needed: true, late: !time.Now().Before(until), freed: p.freed, until: until}
+	return reservation{needed: true, late: !time.Now().Before(until), freed: p.wait(), until: until}
 }
