@@ -60,11 +60,12 @@ func (p Principal) IsZero() bool { return p.ARN == "" && p.Service == "" }
 // context. The zero Origin is denied everything.
 type Origin struct {
 	Principal Principal
-	Root      bool   // the account's root user: policies of the account do not bind it
-	AccessKey string // the access key that signed, for audit and GetCallerIdentity; "" inside the platform
-	RoleARN   string // for an assumed role, arn:aws:iam::A:role/NAME: where its policies are found
-	SourceARN string // the resource that caused the call (aws:SourceArn), e.g. the route of an API
-	SourceIP  string // the client's address; "" inside the platform
+	Root      bool      // the account's root user: policies of the account do not bind it
+	AccessKey string    // the access key that signed, for audit and GetCallerIdentity; "" inside the platform
+	RoleARN   string    // for an assumed role, arn:aws:iam::A:role/NAME: where its policies are found
+	Issued    time.Time // when the temporary credentials that signed were issued (aws:TokenIssueTime); zero for all others
+	SourceARN string    // the resource that caused the call (aws:SourceArn), e.g. the route of an API
+	SourceIP  string    // the client's address; "" inside the platform
 	UserAgent string
 	Secure    bool   // arrived by TLS (aws:SecureTransport)
 	Hops      int    // causes since the first one; above HopsMax the call is refused

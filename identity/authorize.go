@@ -214,6 +214,18 @@ func (q *question) denied(reason string) error {
 	return &rouse.Error{Kind: rouse.Denied, Message: text}
 }
 
+// answered reports whether key answers for a global key, in lower case without "aws:", wherever AWS would. Nobody has a
+// second factor here, so that its age is rightly absent.
+func answered(global string) bool {
+	switch global {
+	case "sourceip", "sourcearn", "sourceaccount", "useragent", "securetransport", "currenttime", "epochtime", "requestedregion",
+		"resourceaccount", "principalisawsservice", "viaawsservice", "principalarn", "principalaccount", "principalservicename",
+		"userid", "principaltype", "username", "tokenissuetime", "multifactorauthpresent", "multifactorauthage", "tagkeys":
+		return true
+	}
+	return strings.HasPrefix(global, "principaltag/") || strings.HasPrefix(global, "requesttag/")
+}
+
 // key answers for condition keys: what the operation adds first, then the global keys of
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html that are known here.
 func (q *question) key(name string) []string {
@@ -284,6 +296,10 @@ func (q *question) principalKey(name string) []string {
 	case "username":
 		if a := q.live(); a != nil && a.user != nil {
 			return []string{a.Name}
+		}
+	case "tokenissuetime":
+		if !o.Issued.IsZero() {
+			return []string{o.Issued.UTC().Format(time.RFC3339)}
 		}
 	case "multifactorauthpresent":
 		if o.RoleARN != "" || strings.HasPrefix(o.AccessKey, temporary) {

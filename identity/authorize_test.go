@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/rouse-dev/rouse"
 	"github.com/rouse-dev/rouse/identity"
@@ -174,6 +176,9 @@ func TestKeys(t *testing.T) {
 		{"app", `{"StringLike":{"aws:userid":"AROA*:shop"}}`, true},
 		{"app", `{"Null":{"aws:username":"true"}}`, true},
 		{"app", `{"Bool":{"aws:MultiFactorAuthPresent":"false"}}`, true},
+		{"app", `{"DateGreaterThan":{"aws:TokenIssueTime":"2000-01-01T00:00:00Z"}}`, true},
+		{"app", `{"DateLessThan":{"aws:TokenIssueTime":"2000-01-01T00:00:00Z"}}`, false},
+		{"ann", `{"Null":{"aws:TokenIssueTime":"true"}}`, true},
 	}
 	for _, row := range rows {
 		doc := `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*","Condition":` + row.condition + `}}`
@@ -187,6 +192,58 @@ func TestKeys(t *testing.T) {
 		if got := i.Authorize(ctx, origin, needs) == nil; got != row.want {
 			t.Errorf("%s %s: got %v, want %v", row.who, row.condition, got, row.want)
 		}
+	}
+}
+
+// TestRevokedSessions: AWS's own way to end sessions that were issued before a moment, and none that come after.
+func TestRevokedSessions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i := world(t)
+		r := role(t, i, "app", trustLambda)
+		ok(t, i.PutInline(t.Context(), identity.RoleNamed(acc, "app"), "p", allowInvoke))
+		issue := func() rouse.Origin {
+			t.Helper()
+			c := must[identity.Credentials](t)(i.Session(t.Context(), acc, r.ARN(), "s", time.Hour))
+			return must[identity.Key](t)(i.Credentials(t.Context(), c.AccessKeyID, c.SessionToken)).Origin
+		}
+		old := issue()
+		<-time.After(time.Minute)
+		revoke := `{"Version":"2012-10-17","Statement":{"Effect":"Deny","Action":"*","Resource":"*","Condition":{"DateLessThan":{"aws:TokenIssueTime":"` +
+			time.Now().UTC().Format(time.RFC3339) + `"}}}}`
+		ok(t, i.PutInline(t.Context(), identity.RoleNamed(acc, "app"), "AWSRevokeOlderSessions", revoke))
+		wantError(t, i.Authorize(t.Context(), old, invoke("")), rouse.Denied, "", "with an explicit deny")
+		<-time.After(time.Minute)
+		ok(t, i.Authorize(t.Context(), issue(), invoke("")))
+	})
+}
+
+// TestDenialsThatWouldNotDeny: a Deny under a condition that is never answered is refused wherever a policy is put, by the
+// key's name; an Allow under it allows nothing, and stands.
+func TestDenialsThatWouldNotDeny(t *testing.T) {
+	i := world(t)
+	ctx := t.Context()
+	user(t, i, "ann")
+	document := func(effect, who, operator, key string) string {
+		return `{"Version":"2012-10-17","Statement":[{"Effect":"` + effect + `",` + who + `"Action":"sts:AssumeRole","Condition":{"` + operator +
+			`":{"` + key + `":"2020-01-01T00:00:00Z"}}}]}`
+	}
+	everything := func(doc string) string { return strings.Replace(doc, `"Condition"`, `"Resource":"*","Condition"`, 1) }
+	for _, key := range []string{"aws:PrincipalOrgID", "aws:SourceVpc", "AWS:sourcevpce", "aws:CalledVia", "aws:ResourceTag/team", "aws:NoSuchKey"} {
+		for _, operator := range []string{"StringEquals", "StringNotEqualsIfExists", "ForAnyValue:StringLike"} {
+			own, anybody := everything(document("Deny", "", operator, key)), document("Deny", `"Principal":"*",`, operator, key)
+			_, created := i.CreatePolicy(ctx, identity.NewPolicy{Account: acc, Name: "p", Document: own})
+			_, made := i.CreateRole(ctx, identity.NewRole{Account: acc, Name: "r", Trust: anybody})
+			for where, err := range map[string]error{"inline": i.PutInline(ctx, identity.UserNamed(acc, "ann"), "p", own), "managed": created,
+				"trust": made, "resource": identity.CheckResourcePolicy(everything(anybody))} {
+				if rouse.KindOf(err) != rouse.Unsupported || !strings.Contains(err.Error(), key) {
+					t.Errorf("%s policy that denies under %s %s: got %v, want it refused by that name", where, operator, key, err)
+				}
+			}
+			ok(t, i.PutInline(ctx, identity.UserNamed(acc, "ann"), "p", everything(document("Allow", "", operator, key))))
+		}
+	}
+	for _, key := range []string{"aws:TokenIssueTime", "aws:PrincipalArn", "aws:MultiFactorAuthAge", "aws:RequestTag/team", "aws:PrincipalTag/team", "lambda:FunctionArn"} {
+		ok(t, i.PutInline(ctx, identity.UserNamed(acc, "ann"), "p", everything(document("Deny", "", "StringEquals", key))))
 	}
 }
 

@@ -86,21 +86,31 @@ func (i *Identity) temporary(s *snapshot, id, token string) (Key, error) {
 		return Key{}, rouse.Errorf(rouse.Unauthenticated, "The security token included in the request is expired").
 			WithCode("ExpiredTokenException")
 	}
+	origin, ok := t.origin(s, id)
+	if !ok {
+		return Key{}, invalidToken()
+	}
+	return Key{Secret: secret, Origin: origin}, nil
+}
+
+// origin is who signs with the credentials of t, if there is still who got them.
+func (t *ticket) origin(s *snapshot, id string) (o rouse.Origin, ok bool) {
 	switch t.Kind {
 	case ticketRoot:
 		if s.accounts[t.Account] != nil {
-			return Key{Secret: secret, Origin: rootOrigin(t.Account, id)}, nil
+			o, ok = rootOrigin(t.Account, id), true
 		}
 	case ticketUser:
 		if u := s.users[key(t.Account, t.Name)]; u != nil && u.ID == t.ID {
-			return Key{Secret: secret, Origin: userOrigin(u, id)}, nil
+			o, ok = userOrigin(u, id), true
 		}
 	case ticketRole:
 		if r := s.roles[key(t.Account, t.Name)]; r != nil && r.ID == t.ID {
-			return Key{Secret: secret, Origin: roleOrigin(r, t.Session, id)}, nil
+			o, ok = roleOrigin(r, t.Session, id), true
 		}
 	}
-	return Key{}, invalidToken()
+	o.Issued = t.Issued
+	return o, ok
 }
 
 func invalidToken() error {
@@ -201,13 +211,15 @@ func sessionDuration(from *rouse.Origin, r *Role, d time.Duration) (time.Duratio
 
 func (i *Identity) session(r *principal, session string, d time.Duration) Assumed {
 	id := newAccessKeyID(temporary, r.Account)
-	now := i.now()
-	expires := now.Add(d).Truncate(time.Second)
+	now := i.now().Truncate(time.Second) // as the token keeps it
+	expires := now.Add(d)
 	token, secret := i.vault.issue(id, ticket{Kind: ticketRole, Issued: now, Expires: expires, Account: r.Account,
 		Name: r.Name, ID: r.ID, Session: session})
+	origin := roleOrigin(r, session, id)
+	origin.Issued = now
 	return Assumed{
 		Credentials: Credentials{AccessKeyID: id, SecretAccessKey: secret, SessionToken: token, Expires: expires},
-		Origin:      roleOrigin(r, session, id),
+		Origin:      origin,
 	}
 }
 

@@ -111,6 +111,9 @@ func (i *Identity) checkTrust(doc string) error {
 	if err != nil {
 		return malformed(err)
 	}
+	if err := checkDenials(d); err != nil {
+		return err
+	}
 	if documentSize(doc) > TrustMax {
 		return quota("ACLSizePerRole", TrustMax)
 	}
@@ -127,14 +130,28 @@ func (i *Identity) checkTrust(doc string) error {
 }
 
 // CheckResourcePolicy refuses a resource's policy that Authorize could not read; for rooms that take such policies.
-func CheckResourcePolicy(doc string) error {
-	_, err := policy.Parse(doc, policy.Resource)
-	return malformed(err)
+func CheckResourcePolicy(doc string) error { return checkPolicy(doc, policy.Resource) }
+
+func checkIdentityPolicy(doc string) error { return checkPolicy(doc, policy.Identity) }
+
+func checkPolicy(doc string, kind policy.Kind) error {
+	d, err := policy.Parse(doc, kind)
+	if err != nil {
+		return malformed(err)
+	}
+	return checkDenials(d)
 }
 
-func checkIdentityPolicy(doc string) error {
-	_, err := policy.Parse(doc, policy.Identity)
-	return malformed(err)
+// checkDenials refuses a Deny under a global condition that is never answered here: it would be accepted and not deny.
+// Policies that were stored before are read all the same.
+func checkDenials(d *policy.Document) error {
+	for _, name := range d.DenialKeys() {
+		if global, ok := strings.CutPrefix(strings.ToLower(name), "aws:"); ok && !answered(global) {
+			return rouse.Errorf(rouse.Unsupported, "Rouse does not implement the condition key %s; "+
+				"a Deny statement that needs it would not deny", name)
+		}
+	}
+	return nil
 }
 
 func malformed(err error) error {

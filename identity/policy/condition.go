@@ -21,6 +21,7 @@ const (
 // statement must hold.
 type condition struct {
 	key      string // lower case
+	name     string // as written
 	qualify  setQualifier
 	ifExists bool
 	null     bool // the Null operator: wantNull says which
@@ -117,7 +118,7 @@ func readConditions(v any, variables bool) ([]condition, error) {
 }
 
 func readCondition(op, key string, v any, variables bool) (condition, error) {
-	c := condition{key: strings.ToLower(key)}
+	c := condition{key: strings.ToLower(key), name: key}
 	name := op
 	if rest, ok := strings.CutPrefix(name, "ForAnyValue:"); ok {
 		c.qualify, name = setAny, rest

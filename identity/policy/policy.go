@@ -123,6 +123,20 @@ func (d *Document) Evaluate(r *Request) (Effect, Reach) {
 	return effect, reach
 }
 
+// DenialKeys are the condition keys of Deny statements, as written.
+func (d *Document) DenialKeys() []string {
+	var names []string
+	for i := range d.statements {
+		if d.statements[i].effect != Deny {
+			continue
+		}
+		for _, c := range d.statements[i].conditions {
+			names = append(names, c.name)
+		}
+	}
+	return names
+}
+
 func (s *statement) applies(r *Request) (Reach, bool) {
 	if s.matchAction(r.Action) == s.notAction {
 		return Nobody, false
