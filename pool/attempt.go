@@ -68,9 +68,10 @@ func (in *instance) run(ctx context.Context, inv rouse.Invocation, out rouse.Sin
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
 	arn := inv.Function.String()
+	limited := &limit{Sink: out}
 	started := time.Now()
 	reply, err := in.guest.Invoke(ctx, guest.Call{ID: inv.ID, Event: inv.Event, Deadline: deadline, ARN: arn,
-		Trace: traceOf(v, &inv, arn), ClientContext: inv.ClientContext, Stream: inv.Stream}, out)
+		Trace: traceOf(v, &inv, arn), ClientContext: inv.ClientContext, Stream: inv.Stream}, limited)
 	t.Run = time.Since(started)
 	healthy = err == nil && reply.State == guest.Alive && !(in.keepsKeys && in.expiring())
 	res.Error = reply.Error
@@ -83,6 +84,9 @@ func (in *instance) run(ctx context.Context, inv rouse.Invocation, out rouse.Sin
 		res.Error = requested(inv.ID, timedOut(timeout))
 	case reply.State == guest.Exited && in.outOfMemory():
 		res.Error = requested(inv.ID, rouse.Unhandled("Runtime.OutOfMemory", "Error: Runtime exited with error: signal: killed"))
+	case res.Error == nil && limited.over:
+		res.Error = rouse.Unhandled("Function.ResponseSizeTooLarge",
+			fmt.Sprintf("Response payload size exceeded maximum allowed payload size (%d bytes).", rouse.ResultMax))
 	}
 	t.Billed = billed(t.Run + t.Init)
 	t.MemoryPeak = in.peak
@@ -90,6 +94,19 @@ func (in *instance) run(ctx context.Context, inv rouse.Invocation, out rouse.Sin
 	res.Timing = t
 	res.Tail = in.lines.end()
 	return res, healthy
+}
+
+// limit notes that the answer was more than its Sink takes: a caller who wants it whole takes less than a function may stream.
+type limit struct {
+	rouse.Sink
+	over bool
+}
+
+// Write passes p on.
+func (l *limit) Write(p []byte) (int, error) {
+	n, err := l.Sink.Write(p)
+	l.over = l.over || errors.Is(err, rouse.ErrResultTooLarge)
+	return n, err
 }
 
 // initFailed is the answer of an attempt whose instance could not initialise its function. The failure's own lines are in

@@ -149,6 +149,16 @@ type order struct {
 	Milliseconds int  `json:"ms"`
 	Exit         bool `json:"exit"`
 	ExitAfter    bool `json:"exitAfter"` // when idle
+	Stream       int  `json:"stream"`    // answer with so many MiB, streamed
+}
+
+// body is the rest of a fake function's answer.
+func (o order) body() string {
+	if o.Stream == 0 {
+		return "Content-Length: 1\r\n\r\n1"
+	}
+	return "Lambda-Runtime-Function-Response-Mode: streaming\r\nTransfer-Encoding: chunked\r\n\r\n" +
+		strings.Repeat("100000\r\n"+strings.Repeat("x", 1<<20)+"\r\n", o.Stream) + "0\r\n\r\n"
 }
 
 // payload is the program inside. How it initialises is in the function's name: "slow…" takes 30 ms, "hung…" for ever,
@@ -191,7 +201,7 @@ func (b *fakeBox) payload(api *pipeListener, function string) {
 			return
 		}
 		id := resp.Header.Get("Lambda-Runtime-Aws-Request-Id")
-		if _, err := io.WriteString(conn, "POST /2018-06-01/runtime/invocation/"+id+"/response HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n1"); err != nil {
+		if _, err := io.WriteString(conn, "POST /2018-06-01/runtime/invocation/"+id+"/response HTTP/1.1\r\nHost: x\r\n"+o.body()); err != nil {
 			return
 		}
 		if resp, err = http.ReadResponse(r, nil); err != nil {

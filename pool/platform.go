@@ -128,7 +128,8 @@ const onDemand = "on-demand"
 // of the invocation.
 func (l *lines) initReport(took time.Duration, phase string, e ending) {
 	if l.json {
-		l.event(warn, "initReport", record{InitType: onDemand, Phase: phase, Metrics: &metrics{Duration: ms(took)}, Status: e.status, ErrorType: e.errorType})
+		l.event(warn, "initReport", record{InitType: onDemand, Phase: phase, Metrics: &metrics{Duration: ms(took)},
+			Status: e.status, ErrorType: e.errorType})
 		return
 	}
 	l.sayf("INIT_REPORT Init Duration: %.2f ms\tPhase: %s%s", ms(took), phase, e.text())

@@ -223,6 +223,21 @@ func TestInitFailuresAreToldAsLambdaDoes(t *testing.T) {
 	}
 }
 
+// TestAStreamBeyondABuffer: a function may stream more than a caller takes who wants the answer whole. He gets Lambda's error,
+// not the beginning of the answer.
+func TestAStreamBeyondABuffer(t *testing.T) {
+	b := newFakeBed(t, &fakeDriver{}, nil)
+	defer b.close(t, time.Second)
+	v := b.function(t, "f", "1", 128)
+	if res, err := b.invoke(t.Context(), v, order{Stream: 5}); err != nil || res.Error != nil {
+		t.Errorf("5 MiB: %+v, %v, want an answer", res.Error, err)
+	}
+	res, err := b.invoke(t.Context(), v, order{Stream: 7})
+	if err != nil || res.Error == nil || res.Error.Type != "Function.ResponseSizeTooLarge" {
+		t.Errorf("7 MiB: %+v, %v, want Function.ResponseSizeTooLarge", res.Error, err)
+	}
+}
+
 type version = catalog.Version
 
 func isNew(v *version) bool { return v.RevisionID == "new" }
