@@ -24,7 +24,6 @@ type bench struct {
 	base      string // where the application is served
 	isolation string
 	goServer  string // the limit program in Go
-	coldUsed  map[string]int
 }
 
 // program is a process that was started for the bench.
@@ -122,7 +121,7 @@ func newBench(ctx context.Context, bin string, samples int, seconds time.Duratio
 	if err != nil {
 		return nil, err
 	}
-	b := &bench{bin: bin, dir: dir, samples: samples, seconds: seconds, coldUsed: map[string]int{}}
+	b := &bench{bin: bin, dir: dir, samples: samples, seconds: seconds}
 	defer func() {
 		if err != nil {
 			b.close()
