@@ -55,6 +55,7 @@ func TestQueryErrors(t *testing.T) {
 	}{
 		{"FailThing", "", 404, failure("Sender", "NoSuchEntity", "no &lt;thing&gt; here")},
 		{"PaintThing", "", 501, failure("Receiver", "NotImplemented", "Rouse does not implement PaintThing of Query Things")},
+		{"NoSuch", "", 400, failure("Sender", "InvalidAction", "Could not find operation NoSuch for version 2020-01-01")},
 		{"PutThing", "KeyArn=x", 501, failure("Receiver", "NotImplemented", "Rouse does not implement KeyArn of PutThing")},
 		{"PutThing", "Network.Subnets.member.1=a", 501, failure("Receiver", "NotImplemented", "Rouse does not implement Network.Subnets of PutThing")},
 		{"PutThing", "Old.Name=a", 501, failure("Receiver", "NotImplemented", "Rouse does not implement old things (Old of PutThing)")},

@@ -85,7 +85,14 @@ func TestJSONAnswers(t *testing.T) {
 	expect(t, sendJSON(t, "FaultThing", `{}`), 500, `{"__type":"InternalServerError","message":"Rouse failed to process the `+
 		`request; its log says more about request 00000000-0000-0000-0000-000000000000"}`)
 	expect(t, sendJSON(t, "PaintThing", `{}`), 501, `{"__type":"NotImplementedException","message":"Rouse does not implement PaintThing of Things"}`)
-	expect(t, sendJSON(t, "NoSuch", `{}`), 501, `{"__type":"NotImplementedException","message":"Rouse does not implement NoSuch of Things"}`)
+	expect(t, sendJSON(t, "NoSuch", `{}`), 400, `{"__type":"UnknownOperationException","message":"Rouse knows no operation NoSuch of Things"}`)
+	for target, text := range map[string]string{
+		"":                "The request names no operation of Things: X-Amz-Target is missing",
+		"Others.PutThing": "Rouse knows no operation POST Others.PutThing of Things",
+	} {
+		expect(t, send(t, jsonService(), "POST", "/", "{}", "X-Amz-Target", target), 400,
+			`{"__type":"UnknownOperationException","message":"`+text+`"}`)
+	}
 }
 
 func TestRefusedMembers(t *testing.T) {

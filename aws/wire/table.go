@@ -181,7 +181,8 @@ func checkLabels(op Operation, in *plan, p Protocol) error {
 	return nil
 }
 
-// Operation finds an operation by name. An unknown one is of Kind Unsupported.
+// Operation finds an operation by name. One that AWS has and Rouse has not is of Kind Unsupported; so is one of a REST
+// service that nobody knows, which other services refuse as AWS does.
 func (t *Table) Operation(name string) (*Entry, error) {
 	if e := t.entries[name]; e != nil {
 		return e, nil
@@ -189,7 +190,20 @@ func (t *Table) Operation(name string) (*Entry, error) {
 	if name == "" {
 		return nil, rouse.Errorf(rouse.Unsupported, "The request names no operation of %s", t.Service.Title)
 	}
-	return nil, t.notImplemented(name)
+	if t.missing[name] || t.Service.Protocol == RESTJSON {
+		return nil, t.notImplemented(name)
+	}
+	return nil, t.unknown(name)
+}
+
+// unknown is AWS's answer to the name of an operation that does not exist.
+func (t *Table) unknown(name string) error {
+	if t.Service.Protocol == Query {
+		return rouse.Errorf(rouse.Invalid, "Could not find operation %.200s for version %s", name, t.Service.Version).
+			WithCode("InvalidAction")
+	}
+	return rouse.Errorf(rouse.Invalid, "Rouse knows no operation %.200s of %s", name, t.Service.Title).
+		WithCode("UnknownOperationException")
 }
 
 // notImplemented says so; what names an operation, or a method and path.
@@ -202,8 +216,12 @@ func (t *Table) Route(r *http.Request) (Match, error) {
 	if t.Service.Protocol != RESTJSON {
 		target := r.Header.Get("X-Amz-Target")
 		prefix, name, _ := strings.Cut(target, ".")
-		if prefix != t.Service.TargetPrefix || r.Method != http.MethodPost {
-			return Match{}, t.notImplemented(strings.TrimSpace(r.Method + " " + target))
+		switch {
+		case target == "":
+			return Match{}, rouse.Errorf(rouse.Invalid, "The request names no operation of %s: X-Amz-Target is missing",
+				t.Service.Title).WithCode("UnknownOperationException")
+		case prefix != t.Service.TargetPrefix || r.Method != http.MethodPost:
+			return Match{}, t.unknown(r.Method + " " + target)
 		}
 		e, err := t.Operation(name)
 		return Match{Entry: e}, err
