@@ -358,6 +358,10 @@ func TestURLEventsConcurrencyTags(t *testing.T) {
 	const url = "/2021-10-31/functions/f/url"
 	got := h.call("POST", url, `{"AuthType":"NONE","Cors":{"AllowOrigins":["*"],"MaxAge":5}}`)
 	h.want(got, 201, `"InvokeMode":"BUFFERED"`)
+	if at := got.at("LastModifiedTime"); at != nil {
+		t.Errorf("LastModifiedTime of a new URL: got %v, want none", at)
+	}
+	h.want(h.call("GET", url, ""), 200, `"LastModifiedTime":"20`)
 	if u, _ := got.at("FunctionUrl").(string); !regexp.MustCompile(`^http://[a-z2-7]{32}\.lambda-url\.localhost:4566/$`).MatchString(u) {
 		t.Errorf("FunctionUrl: got %q", u)
 	}

@@ -93,7 +93,9 @@ func (d *Door) createURL(ctx context.Context, from rouse.Origin, in *CreateFunct
 	if err != nil {
 		return nil, err
 	}
-	return d.url(u), nil
+	out := d.url(u)
+	out.LastModifiedTime = "" // shown from GetFunctionUrlConfig on
+	return out, nil
 }
 
 // GetFunctionUrlConfigInput of GetFunctionUrlConfig.
