@@ -19,11 +19,12 @@
 // Everything between the brackets is one function, run, so that no way around a permission or an audit event exists.
 // A request without a signature is refused, unless the operation says that it may be called so; the zero Origin is
 // denied. The body of a request that declares its hash is checked while it is read; any other is read whole, within its
-// limit, before its signature can be checked, but never before the access key is known.
+// limit, before its signature can be checked, but never before the access key is known; all such bodies together have a
+// limit of memory.
 //
 // # Promises
 //
-// A Door is immutable and safe for concurrent use. It starts nothing and stores nothing. An error of Kind Internal, or of
+// A Door is safe for concurrent use. It starts nothing and stores nothing. An error of Kind Internal, or of
 // none, is logged here, once, with the request id that the client gets instead of the details. A panic of a handler is
 // logged with its stack and answered as internal; if the answer had begun, the connection is broken off. Neither log nor
 // audit event holds a secret, a signature or a payload.
@@ -65,6 +66,10 @@ type Config struct {
 	Logger    *slog.Logger     // nil: silent
 	Now       func() time.Time // the clock that signatures are held against; nil: time.Now
 	Region    string           // that signatures must be scoped to; "" takes any
+	// StrangersMax is how many bytes of bodies may be held at once whose signature is not checked yet; 0: 512 MiB. Beyond
+	// it requests are throttled.
+	StrangersMax int64
+	BodyPatience time.Duration // how long the next piece of a request's body may take to come; 0: 30 s
 }
 
 // Door serves all services. Make it with New.
@@ -75,6 +80,7 @@ type Door struct {
 	signing   map[string][]*wire.Table // by signing name
 	order     []*wire.Table            // as configured
 	strangers map[wire.Protocol]*wire.Table
+	strange   memory
 }
 
 var (
@@ -93,8 +99,15 @@ func New(cfg Config) (*Door, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	if cfg.StrangersMax == 0 {
+		cfg.StrangersMax = 512 << 20
+	}
+	if cfg.BodyPatience == 0 {
+		cfg.BodyPatience = 30 * time.Second
+	}
 	d := &Door{cfg: cfg, verifier: sigv4.New(cfg.Now), tables: map[string]*wire.Table{}, signing: map[string][]*wire.Table{},
-		strangers: map[wire.Protocol]*wire.Table{}}
+		strangers: map[wire.Protocol]*wire.Table{},
+		strange:   memory{max: cfg.StrangersMax}}
 	for _, s := range cfg.Services {
 		t, err := wire.Compile(s)
 		if err != nil {

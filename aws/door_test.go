@@ -174,12 +174,15 @@ type house struct {
 	events []aws.AuditEvent // guarded by mu
 }
 
-func open(t *testing.T) *house {
+func open(t *testing.T) *house { return openWith(t, aws.Config{}) }
+
+// openWith opens a door with the limits of cfg.
+func openWith(t *testing.T, cfg aws.Config) *house {
 	t.Helper()
 	h := &house{t: t, now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
 	door, err := aws.New(aws.Config{
 		Services: services(), Keys: keyring{}, Authorize: gate{}, Region: "eu-test-1", Now: func() time.Time { return h.now },
-		Logger: slog.New(slog.NewTextHandler(h, nil)),
+		Logger: slog.New(slog.NewTextHandler(h, nil)), StrangersMax: cfg.StrangersMax, BodyPatience: cfg.BodyPatience,
 		Audit: func(e aws.AuditEvent) {
 			h.mu.Lock()
 			defer h.mu.Unlock()

@@ -6,7 +6,6 @@ import (
 	"crypto/subtle"
 	"encoding/hex"
 	"errors"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -31,6 +30,7 @@ type exchange struct {
 	table *wire.Table // that answers, errors too
 	op    string      // for the log; "" until known
 	sent  bool        // the head has gone out
+	held  int64       // bytes taken from the door's memory for bodies of strangers
 }
 
 // WriteHeader notes that errors cannot be answered any more.
@@ -106,13 +106,14 @@ func (x *exchange) answer(origin rouse.Origin, m wire.Match, in wire.Input) erro
 // m is empty where the operation is not known yet.
 func (x *exchange) authenticate(claim *sigv4.Claim, m wire.Match) (rouse.Origin, wire.Input, error) {
 	in := wire.Input{HTTP: x.r}
+	defer x.letGo()
 	limit := x.table.Service.BodyMax
 	if m.Entry != nil {
 		limit = m.BodyMax()
 	}
 	if claim == nil {
 		var err error
-		in.Body, err = x.read(min(limit, anonymousMax))
+		in.Body, err = x.read(min(limit, anonymousMax), false)
 		return x.place(rouse.Origin{}), in, err
 	}
 	if err := x.checkScope(claim); err != nil {
@@ -132,7 +133,7 @@ func (x *exchange) authenticate(claim *sigv4.Claim, m wire.Match) (rouse.Origin,
 			return x.place(key.Origin), in, x.checkLength(limit)
 		}
 	}
-	if in.Body, err = x.read(limit); err != nil {
+	if in.Body, err = x.read(limit, ok); err != nil {
 		return rouse.Origin{}, in, err
 	}
 	if !ok {
@@ -202,67 +203,6 @@ func (x *exchange) routeForm(in *wire.Input) (wire.Match, error) {
 		return m, m.TooLarge(wire.TooLarge(m.BodyMax()))
 	}
 	return m, nil
-}
-
-// checkLength refuses a body by what its head says, before any of it is read.
-func (x *exchange) checkLength(limit int64) error {
-	if x.r.ContentLength > limit {
-		return wire.TooLarge(limit)
-	}
-	return nil
-}
-
-// anonymousMax is how much is read for somebody who has not said who he is.
-const anonymousMax = 256 << 10
-
-// bodyAhead is how much is set aside for a body on its head's word alone.
-const bodyAhead = 8 << 20
-
-// read reads the whole body, at most limit bytes.
-func (x *exchange) read(limit int64) ([]byte, error) {
-	if err := x.checkLength(limit); err != nil {
-		return nil, err
-	}
-	if e := x.r.Header.Get("Content-Encoding"); e != "" && e != "identity" {
-		return nil, rouse.Errorf(rouse.Unsupported, "Rouse does not implement Content-Encoding %.64s for requests", e)
-	}
-	if x.r.Body == nil || x.r.ContentLength == 0 {
-		return nil, nil
-	}
-	src := &limited{r: x.r.Body, left: limit, max: limit}
-	if n := x.r.ContentLength; n > 0 && n <= bodyAhead {
-		b := make([]byte, n)
-		_, err := io.ReadFull(src, b)
-		return b, bodyError(err)
-	}
-	b, err := io.ReadAll(src)
-	return b, bodyError(err)
-}
-
-// bodyError tells a client that broke off from one that sent too much.
-func bodyError(err error) error {
-	var e *rouse.Error
-	if err == nil || errors.As(err, &e) {
-		return err
-	}
-	return rouse.Errorf(rouse.Invalid, "The request's body could not be read: %w", err).WithCode("IncompleteBody")
-}
-
-// limited answers Kind TooLarge when more than max bytes come.
-type limited struct {
-	r         io.Reader
-	left, max int64
-}
-
-func (l *limited) Read(p []byte) (int, error) {
-	if int64(len(p)) > l.left+1 {
-		p = p[:l.left+1]
-	}
-	n, err := l.r.Read(p)
-	if l.left -= int64(n); l.left < 0 {
-		return 0, wire.TooLarge(l.max)
-	}
-	return n, err
 }
 
 // fail answers an error, or breaks the connection off when the answer has begun.
