@@ -5,7 +5,8 @@ package filter
 // allowed are the calls that ordinary programs make. Left out on purpose: namespaces and mounts (unshare, setns, mount,
 // open_tree …), other processes' memory (ptrace, process_vm_*, kcmp, pidfd_getfd), kernel attack surface that functions
 // do not need (bpf, perf_event_open, userfaultfd, io_uring_*, keyctl, add_key, request_key, fanotify_*, quotactl, acct),
-// the machine (reboot, swapon, clock_settime, *_module, kexec_*, iopl, syslog), and file handles.
+// the machine (reboot, swapon, clock_settime, *_module, kexec_*, iopl, syslog, and sync and syncfs, which force the host's
+// disks, on which the node's store waits), and file handles.
 const allowed = `
 accept accept4 access alarm arch_prctl bind brk cachestat capget capset chdir chmod chown clock_getres clock_gettime
 clock_nanosleep close close_range connect copy_file_range creat dup dup2 dup3
@@ -31,7 +32,7 @@ sched_rr_get_interval sched_setaffinity sched_setattr sched_setparam sched_setsc
 semctl semget semop semtimedop sendfile sendmmsg sendmsg sendto set_mempolicy set_robust_list set_thread_area
 set_tid_address setfsgid setfsuid setgid setgroups setitimer setpgid setpriority setregid setresgid setresuid setreuid
 setrlimit setsid setsockopt setuid setxattr shmat shmctl shmdt shmget shutdown sigaltstack signalfd signalfd4 splice stat
-statfs statx symlink symlinkat sync sync_file_range syncfs sysinfo tee tgkill time timer_create timer_delete
+statfs statx symlink symlinkat sync_file_range sysinfo tee tgkill time timer_create timer_delete
 timer_getoverrun timer_gettime timer_settime timerfd_create timerfd_gettime timerfd_settime times tkill truncate
 umask uname unlink unlinkat utime utimensat utimes vfork vmsplice wait4 waitid write writev
 `

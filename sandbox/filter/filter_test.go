@@ -85,6 +85,7 @@ func TestProgram(t *testing.T) {
 		{"clone", []uint64{unix.CLONE_NEWNET}, denied}, {"clone", []uint64{unix.CLONE_NEWCGROUP}, denied},
 		{"unshare", nil, denied}, {"setns", nil, denied}, {"mount", nil, denied}, {"ptrace", nil, denied},
 		{"io_uring_setup", nil, denied}, {"userfaultfd", nil, denied}, {"keyctl", nil, denied}, {"bpf", nil, denied},
+		{"sync", nil, denied}, {"syncfs", nil, denied}, {"fsync", nil, allow}, {"fdatasync", nil, allow},
 		{"chroot", nil, denied}, {"process_vm_writev", nil, denied}, {"open_by_handle_at", nil, denied},
 		{"socket", []uint64{unix.AF_INET, unix.SOCK_STREAM | unix.SOCK_CLOEXEC}, allow},
 		{"socket", []uint64{unix.AF_INET6, unix.SOCK_DGRAM | unix.SOCK_NONBLOCK}, allow},

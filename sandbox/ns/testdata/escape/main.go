@@ -202,7 +202,7 @@ func kernel(add func(string, func() error)) {
 		"finit_module": unix.SYS_FINIT_MODULE, "kexec_load": unix.SYS_KEXEC_LOAD, "settimeofday": unix.SYS_SETTIMEOFDAY,
 		"clock_settime": unix.SYS_CLOCK_SETTIME, "sethostname": unix.SYS_SETHOSTNAME, "acct": unix.SYS_ACCT,
 		"quotactl": unix.SYS_QUOTACTL, "syslog": unix.SYS_SYSLOG, "fanotify_init": unix.SYS_FANOTIFY_INIT,
-		"lookup by a new number": 9999} {
+		"syncfs": unix.SYS_SYNCFS, "sync": unix.SYS_SYNC, "lookup by a new number": 9999} {
 		add(name, call(nr, 0, 0, 0, 0, 0, 0))
 	}
 	add("personality", call(unix.SYS_PERSONALITY, 0x0040000))
