@@ -1,6 +1,8 @@
 package catalog_test
 
 import (
+	"context"
+	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -169,6 +171,33 @@ func TestPolicyRefusals(t *testing.T) {
 		_, err := c.AddPermission(t.Context(), catalog.Ref{Account: account, Name: "f", Qualifier: k.qualifier}, g)
 		if rouse.KindOf(err) != k.kind || !strings.HasPrefix(err.Error(), k.text) {
 			t.Errorf("%s %+v: got %v, want %s", k.qualifier, g, err, k.text)
+		}
+	}
+}
+
+// Principals of the function's own account have to exist; those of others may live elsewhere.
+func TestPrincipalsExist(t *testing.T) {
+	known := "arn:aws:iam::" + account + ":role/team/r"
+	c := open(t, func(cfg *catalog.Config) {
+		cfg.Principal = func(_ context.Context, arn string) bool { return arn == known }
+	})
+	create(t, c, "f")
+	for i, k := range []struct {
+		principal string
+		ok        bool
+	}{
+		{known, true}, {"arn:aws:iam::" + account + ":role/r", false}, {"arn:aws:iam::" + account + ":user/r", false},
+		{"arn:aws:iam::" + account + ":root", true}, {account, true}, {"arn:aws:iam::444455556666:role/r", true},
+		{"*", true}, {"s3.amazonaws.com", true},
+	} {
+		_, err := c.AddPermission(t.Context(), ref("f"), catalog.Grant{Sid: fmt.Sprint("s", i), Action: "lambda:InvokeFunction",
+			Principal: k.principal})
+		if k.ok && err != nil {
+			t.Errorf("%s: got %v, want it taken", k.principal, err)
+		}
+		if !k.ok {
+			wantErr(t, err, rouse.Invalid, "InvalidParameterValueException",
+				"The provided principal was invalid. Please check the principal and try again.")
 		}
 	}
 }

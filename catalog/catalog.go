@@ -114,6 +114,9 @@ type Config struct {
 	Prepare func(ctx context.Context, v *Version) error
 	// Role says whether Lambda can assume a role; its errors reach the client. nil: roles are not looked at.
 	Role func(ctx context.Context, arn string) error
+	// Principal says whether a role or user that a permission is given to exists. It is asked for those of the function's
+	// own account only: others may live elsewhere. nil: all do.
+	Principal func(ctx context.Context, arn string) bool
 
 	Architecture string        // of this machine, "x86_64" or "arm64"; "" means the one of this program
 	Concurrency  int           // executions at once of one account; 0 means 1000

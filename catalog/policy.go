@@ -116,7 +116,20 @@ func grantee(p string) (json.RawMessage, error) {
 	case strings.Contains(p, ".") && word(p, ".-") && !strings.HasPrefix(p, ".") && !strings.HasSuffix(p, "."):
 		return json.Marshal(map[string]string{"Service": p})
 	}
-	return nil, invalid("The provided principal was invalid. Please check the principal and try again.")
+	return nil, noPrincipal()
+}
+
+func noPrincipal() error {
+	return invalid("The provided principal was invalid. Please check the principal and try again.")
+}
+
+// known reports whether a principal exists, as far as this can be known: a role or user of the account.
+func (c *Catalog) known(ctx context.Context, account, principal string) bool {
+	arn, err := rouse.ParseARN(principal)
+	if err != nil || c.cfg.Principal == nil || arn.Service != "iam" || arn.Account != account || arn.Resource == "root" {
+		return true
+	}
+	return c.cfg.Principal(ctx, principal)
 }
 
 // AddPermission adds a statement to the policy of what r names.
@@ -127,6 +140,9 @@ func (c *Catalog) AddPermission(ctx context.Context, r Ref, g Grant) (Statement,
 	s, err := g.statement(c.ARN(r).String())
 	if err != nil {
 		return Statement{}, err
+	}
+	if !c.known(ctx, r.Account, g.Principal) {
+		return Statement{}, noPrincipal()
 	}
 	revision := uuid.NewString()
 	err = c.updateFunction(ctx, r.unqualified(), func(tx kv.Tx, h *head) error {

@@ -158,7 +158,7 @@ func (n *Node) rooms(ctx context.Context, p *parts) error {
 		n.first = firstKey{key.ID, key.Secret}
 	}
 	p.catalog, err = catalog.Open(ctx, catalog.Config{Region: n.cfg.Region, Store: p.store, Blobs: p.blobs, CacheDir: n.folder(codeFolder),
-		Fetch: p.fetch, Role: p.assumable, Prepare: p.prepare(n.cfg), Concurrency: n.cfg.Concurrency, Logger: n.log})
+		Fetch: p.fetch, Role: p.assumable, Principal: p.exists, Prepare: p.prepare(n.cfg), Concurrency: n.cfg.Concurrency, Logger: n.log})
 	if err != nil {
 		return err
 	}
@@ -216,6 +216,20 @@ func (p *parts) assumable(_ context.Context, role string) error {
 		return nil
 	}
 	return rouse.Errorf(rouse.Invalid, "The role defined for the function cannot be assumed by Lambda.").WithCode("InvalidParameterValueException")
+}
+
+// exists reports whether an ARN is that of a role or user here.
+func (p *parts) exists(_ context.Context, principal string) bool {
+	arn, err := rouse.ParseARN(principal)
+	if err != nil {
+		return false
+	}
+	name := arn.Resource[strings.LastIndexByte(arn.Resource, '/')+1:]
+	if r, err := p.identity.Role(arn.Account, name); err == nil && r.ARN() == principal {
+		return true
+	}
+	u, err := p.identity.User(arn.Account, name)
+	return err == nil && u.ARN() == principal
 }
 
 // prepare refuses, when a function is made or changed, what would only fail when it runs.
