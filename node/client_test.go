@@ -5,13 +5,17 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -168,7 +172,22 @@ func tryOpen(t testing.TB, dev bool, flags map[string]string, log io.Writer) (*n
 	if log == nil {
 		log = io.Discard
 	}
+	t.Cleanup(func() { removable(t, cfg.Data) })
 	return node.Open(context.Background(), cfg, os.LookupEnv, slog.New(slog.NewTextHandler(log, nil)))
+}
+
+// removable lets an ordinary user remove unpacked code, whose folders nobody may write to.
+func removable(t testing.TB, data string) {
+	t.Helper()
+	err := filepath.WalkDir(data, func(p string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() {
+			err = os.Chmod(p, 0o700)
+		}
+		return err
+	})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) {
+		t.Error(err)
+	}
 }
 
 // openAs starts a node that is stopped with the test, if it was not stopped before.

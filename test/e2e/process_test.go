@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -106,6 +107,7 @@ func newRouse(t testing.TB, args ...string) *rouse {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { removable(t, dir) })
 	r := &rouse{client: newClient(address), dir: dir, metrics: freeAddress(t)}
 	r.args = append([]string{"serve", "--listen", address, "--metrics", r.metrics, "--data", filepath.Join(dir, "data"), "--dev-key=on"},
 		args...)
@@ -113,6 +115,20 @@ func newRouse(t testing.TB, args ...string) *rouse {
 		r.args = append(r.args, "--allow-weak-isolation=on")
 	}
 	return r
+}
+
+// removable lets an ordinary user remove unpacked code, whose folders nobody may write to.
+func removable(t testing.TB, dir string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() {
+			err = os.Chmod(p, 0o700)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
 }
 
 // developed are the same arguments for a node of development.
