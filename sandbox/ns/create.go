@@ -236,6 +236,7 @@ func (b *Sandbox) initScript(s *script.Script, spec sandbox.Spec, f files) {
 	const sealed = unix.MS_NOSUID | unix.MS_NODEV
 	s.Call("mount /proc", unix.SYS_MOUNT, "proc", "/proc", "proc", sealed|unix.MS_NOEXEC,
 		"hidepid=2") // what one may not trace one does not see: the init
+	maskProc(s)
 	s.Call("mount /tmp", unix.SYS_MOUNT, "tmp", "/tmp", "tmpfs", sealed, tmpOptions(b.limits.TmpBytes))
 	s.Call("mount /run", unix.SYS_MOUNT, "run", "/run", "tmpfs", sealed|unix.MS_NOEXEC, "size=64k,mode=755")
 	uid := b.uid
@@ -260,6 +261,25 @@ func (b *Sandbox) initScript(s *script.Script, spec sandbox.Spec, f files) {
 	s.ReplyFiles(unix.SYS_SENDMSG, []script.Var{s.Constant(tagReply), script.Control(), fds[1], door}, fds[:1])
 	s.Call("close", unix.SYS_CLOSE, fds[0])
 	s.Receive()
+}
+
+// What /proc tells of the machine and no function needs, as container engines hide it. Not every kernel has all of them.
+var (
+	maskedFiles = [...]string{"cmdline", "interrupts", "kcore", "keys", "latency_stats", "sched_debug", "timer_list"}
+	maskedDirs  = [...]string{"acpi", "asound", "driver", "fs", "scsi"}
+)
+
+// emptyDir is a folder of the image that stays empty.
+const emptyDir = "/mnt"
+
+// maskProc covers these with nothing, before there is a payload to see them.
+func maskProc(s *script.Script) {
+	for _, name := range maskedFiles {
+		s.Call("mask "+name, unix.SYS_MOUNT, "/dev/null", "/proc/"+name, 0, unix.MS_BIND, 0).Ignore()
+	}
+	for _, name := range maskedDirs {
+		s.Call("mask "+name, unix.SYS_MOUNT, emptyDir, "/proc/"+name, 0, unix.MS_BIND, 0).Ignore()
+	}
 }
 
 // shed drops every capability but those to change the user, and makes the process invisible to tracers.

@@ -116,7 +116,7 @@ func buildImage(s *script.Script, tree rootTree, rootless bool) {
 	s.Call("mount the root", unix.SYS_MOUNT, "rouse", buildAt, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "size=1m,mode=755")
 	s.Call("enter the root", unix.SYS_CHDIR, buildAt)
 	folders := newFolders(s)
-	for _, dir := range append([]string{"/proc", "/dev", "/tmp", "/run", "/etc", "/.host"}, sandbox.MountPoints()...) {
+	for _, dir := range append([]string{"/proc", "/dev", "/tmp", "/run", "/etc", emptyDir, "/.host"}, sandbox.MountPoints()...) {
 		folders.make(dir)
 	}
 	for _, l := range tree.links {

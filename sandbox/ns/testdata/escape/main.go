@@ -70,7 +70,25 @@ func attempts() []attempt {
 		"/dev/mem", "/dev/kmsg", "/dev/vda", "/dev/sda", "/dev/fuse", "/dev/net/tun", "/.host", "/proc/kcore", "/proc/kmsg"} {
 		add("read "+p, func() error { f, err := os.Open(p); close(f); return err })
 	}
-	for _, p := range []string{"/x", "/usr/x", "/etc/x", "/dev/x", "/run/x", "/var/task/x", "/opt/x", "/var/runtime/x",
+	for _, p := range []string{"cmdline", "interrupts", "kcore", "keys", "latency_stats", "sched_debug", "timer_list"} {
+		add("read of the machine in /proc/"+p, func() error {
+			b, err := os.ReadFile("/proc/" + p)
+			if err == nil && len(b) == 0 {
+				return errors.New("empty")
+			}
+			return err
+		})
+	}
+	for _, p := range []string{"acpi", "asound", "driver", "fs", "scsi"} {
+		add("list the machine's /proc/"+p, func() error {
+			list, err := os.ReadDir("/proc/" + p)
+			if err == nil && len(list) == 0 {
+				return errors.New("empty")
+			}
+			return err
+		})
+	}
+	for _, p := range []string{"/x", "/usr/x", "/etc/x", "/dev/x", "/run/x", "/mnt/x", "/proc/fs/x", "/var/task/x", "/opt/x", "/var/runtime/x",
 		"/proc/sys/kernel/core_pattern", "/proc/sys/net/ipv4/ip_forward", "/proc/sys/kernel/hostname", "/proc/sysrq-trigger",
 		"/proc/sys/vm/drop_caches", "/proc/sys/kernel/ns_last_pid", "/proc/1/oom_score_adj"} {
 		add("write "+p, func() error { return os.WriteFile(p, []byte("1"), 0o644) })
