@@ -71,6 +71,7 @@ type Node struct {
 	loops  sync.WaitGroup
 	asked  chan struct{} // closed when a client asked for the end
 	once   sync.Once
+	gone   chan struct{} // closed when the end begins: there is nothing to watch for any more
 	ending sync.Once
 	ended  error      // of the first Stop; set within ending
 	done   chan error // buffer 1
@@ -102,8 +103,8 @@ func Start(ctx context.Context, o cli.NodeOptions) (cli.Node, error) {
 // Open makes and starts a node by a configuration. env is for what the node looks up by convention: PATH, HOME, SUDO_UID and
 // npm's registry.
 func Open(ctx context.Context, cfg Config, env func(string) (string, bool), log *slog.Logger) (*Node, error) {
-	n := &Node{cfg: cfg, log: log, started: time.Now(), asked: make(chan struct{}), done: make(chan error, 1), failed: make(chan error, 1),
-		users: usersOf(env)}
+	n := &Node{cfg: cfg, log: log, started: time.Now(), asked: make(chan struct{}), gone: make(chan struct{}),
+		done: make(chan error, 1), failed: make(chan error, 1), users: usersOf(env)}
 	if err := alreadyThere(cfg.Data); err != nil {
 		return nil, err
 	}
@@ -267,6 +268,8 @@ func (n *Node) watch() {
 	case reason = <-n.parts.store.Failed():
 		n.log.Error("the node ends: its store failed", "err", reason)
 	case <-n.asked:
+	case <-n.gone:
+		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
@@ -293,7 +296,10 @@ func (n *Node) FirstKey() (id, secret string) { return n.first.id, n.first.secre
 
 // Stop ends the node in order; when ctx is done first, at once. Later calls wait for the first and answer the same.
 func (n *Node) Stop(ctx context.Context) error {
-	n.ending.Do(func() { n.ended = n.end(ctx) })
+	n.ending.Do(func() {
+		close(n.gone)
+		n.ended = n.end(ctx)
+	})
 	return n.ended
 }
 
