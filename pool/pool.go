@@ -19,7 +19,8 @@
 // start waits, lets others pass, and after a while its caller gets Throttled.
 //
 // Behind the sets lie spares (spare.go): empty sandboxes (level L1), and sandboxes in which the runtime of a memory class is
-// up already (level L2). A start takes the best there is, and others are made in its place once it is over.
+// up already (level L2). A start takes the best there is, and others are made in its place once it is over. Spares are bounded by
+// their number, not by the budget: a few of each of the kinds used last.
 //
 // A set belongs to one revision of one version. When the function changes, idle instances of older revisions go at once
 // and busy ones when they are done. Nothing here is durable: a node that dies takes its instances along.
