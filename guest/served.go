@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"net"
 	"os"
-	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
@@ -108,7 +107,8 @@ func (s *served) diedInInit(ctx context.Context) error {
 	}
 }
 
-// findBootstrap is where Lambda looks: in the function's code, then in its layers.
+// findBootstrap is where Lambda looks: in the function's code, then in its layers. Links of merged layers may lead anywhere:
+// what they name on the host is none of the function's business.
 func findBootstrap(h Host, fn *Function) (string, *rouse.FunctionError) {
 	if fn.TaskPath == "" {
 		return h.Path(taskRoot) + "/bootstrap", nil
@@ -117,7 +117,7 @@ func findBootstrap(h Host, fn *Function) (string, *rouse.FunctionError) {
 		if at.host == "" {
 			continue
 		}
-		st, err := os.Stat(filepath.Join(at.host, "bootstrap"))
+		st, err := statIn(at.host, "bootstrap")
 		switch {
 		case err != nil || st.IsDir():
 			continue
@@ -127,6 +127,16 @@ func findBootstrap(h Host, fn *Function) (string, *rouse.FunctionError) {
 		return h.Path(at.inside) + "/bootstrap", nil
 	}
 	return "", invalidEntrypoint("Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]")
+}
+
+// statIn follows links as far as they stay below dir.
+func statIn(dir, name string) (fs.FileInfo, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	return root.Stat(name)
 }
 
 // execError tells the function's fault from the platform's.
