@@ -17,6 +17,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -143,6 +144,19 @@ func TestURLAuthorization(t *testing.T) {
 	fx.deny = rouse.Errorf(rouse.Denied, "no")
 	if w := fx.get(t, "GET", "http://iamurl.lambda-url.localhost/", "Authorization", "good"); w.Code != 403 || w.Header().Get("X-Amzn-Errortype") != "AccessDeniedException" {
 		t.Errorf("denied: got %d %v, want 403 AccessDeniedException", w.Code, w.Header())
+	}
+}
+
+// A body that is not the one that was signed is found while it is read, and is refused as the signature would be.
+func TestURLBodyIsNotTheOneSigned(t *testing.T) {
+	fx := newFixture(t)
+	fx.invoker.prepare(fine)
+	r := httptest.NewRequest("POST", "http://iamurl.lambda-url.localhost/", iotest.ErrReader(rouse.Errorf(rouse.Unauthenticated, "no")))
+	r.Header.Set("Authorization", "good")
+	w := httptest.NewRecorder()
+	fx.gateway.ServeHTTP(w, r)
+	if w.Code != 403 || w.Header().Get("X-Amzn-Errortype") != "AccessDeniedException" || !strings.Contains(w.Body.String(), "Forbidden") {
+		t.Errorf("got %d %v %s, want 403 AccessDeniedException, Forbidden", w.Code, w.Header(), w.Body)
 	}
 }
 

@@ -67,7 +67,13 @@ func (g *Gateway) serveURL(x *exchange, id, path string) {
 		x.fail(http.StatusRequestHeaderFieldsTooLarge, urlHeaders, nil)
 		return
 	}
-	if err := x.readBody(); err != nil || len(x.body) > urlBodyMax {
+	err = x.readBody()
+	if rouse.KindOf(err) == rouse.Unauthenticated { // a body that is not the one that was signed
+		h["X-Amzn-Errortype"] = []string{"AccessDeniedException"}
+		x.fail(http.StatusForbidden, urlForbidden, err)
+		return
+	}
+	if err != nil || len(x.body) > urlBodyMax {
 		if err == nil {
 			err = errBodyTooLarge
 		}
