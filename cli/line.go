@@ -12,6 +12,7 @@ var (
 	nodeLine   = regexp.MustCompile(`(?s)^\d{4}-\d\d-\d\dT[\d:.]+Z\t[^\t]*\t(TRACE|DEBUG|INFO|WARN|ERROR|FATAL)\t(.*)$`)
 	pythonLine = regexp.MustCompile(`(?s)^\[(DEBUG|INFO|WARNING|ERROR|CRITICAL)\](?:\t\d{4}-\d\d-\d\dT[\d:.]+Z\t[^\t]*\t|\s+)(.*)$`)
 	taskLine   = regexp.MustCompile(`^\d{4}-\d\d-\d\dT[\d:.]+Z [0-9a-f-]{36} (Task timed out after .*)$`)
+	exitLine   = regexp.MustCompile(`(?s)^RequestId: [0-9a-f-]{36} Error: ([^\n]*)(?:\n[\w.]+)?$`)
 	errorLine  = regexp.MustCompile(`(?s)^(?:Invoke Error|Uncaught Exception|Unhandled Promise Rejection)\s*\t(\{.*\})\s*$`)
 )
 
@@ -31,6 +32,8 @@ func tidy(text string) logLine {
 		level, text = m[1], m[2]
 	} else if m := taskLine.FindStringSubmatch(text); m != nil {
 		level, text = "ERROR", m[1]
+	} else if m := exitLine.FindStringSubmatch(text); m != nil {
+		level, text = "ERROR", m[1]
 	}
 	switch level {
 	case "ERROR", "FATAL", "CRITICAL":
@@ -47,6 +50,11 @@ func tidy(text string) logLine {
 	}
 	return logLine{level, strings.Split(printable(text), "\n")}
 }
+
+var platformError = regexp.MustCompile(`^[\w.]+: RequestId: [0-9a-f-]{36} Error: `)
+
+// reason is why a request failed, without what the line says already.
+func reason(text string) string { return printable(platformError.ReplaceAllString(text, "")) }
 
 // unfold makes the lines of an error that Lambda writes as JSON, without the frames of the runtime below the function.
 func unfold(text string) []string {

@@ -184,7 +184,7 @@ func (s *screen) show(m moment) {
 // request prints a request. The caller holds mu.
 func (s *screen) request(at time.Time, r request) {
 	st := s.style
-	why := st.bad(printable(r.Error))
+	why := st.bad(reason(r.Error))
 	if r.Function == "" && r.Status == http.StatusNotFound && r.Error == "" {
 		why = st.dim("no such route")
 	}
@@ -197,7 +197,7 @@ func (s *screen) attempt(at time.Time, t attempt) {
 	st := s.style
 	outcome, why := st.good(t.Outcome), ""
 	if t.Outcome != "ok" {
-		outcome, why = st.bad(t.Outcome), st.bad(printable(t.Error))
+		outcome, why = st.bad(t.Outcome), st.bad(reason(t.Error))
 	}
 	if t.Attempt > 1 {
 		outcome += " " + st.warn(fmt.Sprintf("try %d", t.Attempt))
