@@ -84,6 +84,11 @@ func testEscapes(t *testing.T, d *ns.Driver, code string) {
 		t.Fatal(err)
 	}
 	_, port, _ := net.SplitHostPort(l.Addr().String())
+	abstract, err := net.Listen("unix", "@rouse-escape-"+port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer abstract.Close()
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)

@@ -128,7 +128,7 @@ func (d *Driver) start(ctx context.Context) error {
 		sys.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}}
 		sys.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}}
 	} else {
-		users, err := claimUsers()
+		users, err := claimUsers(usersDir)
 		if err != nil {
 			return err
 		}

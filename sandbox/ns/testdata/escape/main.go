@@ -256,7 +256,7 @@ func sockets(add func(string, func() error)) {
 		r, _ := unix.NewIfreq("lo")
 		return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, r)
 	})
-	add("the node's abstract sockets", func() error { c, err := net.Dial("unix", "@rouse-users-0"); closeConn(c); return err })
+	add("the host's abstract sockets", func() error { c, err := net.Dial("unix", "@rouse-escape-"+port()); closeConn(c); return err })
 	add("the host's loopback", func() error { c, err := net.Dial("tcp", "127.0.0.1:"+port()); closeConn(c); return err })
 }
 
