@@ -6,12 +6,14 @@ import (
 	"bufio"
 	"context"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -225,7 +227,8 @@ func exchange(ctx context.Context, network string, server netip.AddrPort, query 
 	}
 }
 
-// clean removes addresses that sandboxes cannot reach from an answer.
+// clean removes addresses that sandboxes cannot reach from an answer, and what would tell of them by name: names of such
+// addresses, aliases that lead to nothing else, and services on hosts that have no other.
 func clean(answer []byte) ([]byte, error) {
 	var m dnsmessage.Message
 	if err := m.Unpack(answer); err != nil {
@@ -234,22 +237,62 @@ func clean(answer []byte) ([]byte, error) {
 	if !m.Response {
 		return nil, errors.New("not an answer")
 	}
-	removed := 0
-	for _, section := range []*[]dnsmessage.Resource{&m.Answers, &m.Additionals} {
-		kept := (*section)[:0]
-		for _, r := range *section {
-			if a, ok := address(r); ok && IsRefused(a) {
-				removed++
-				continue
-			}
-			kept = append(kept, r)
-		}
-		*section = kept
+	inside, reachable := map[string]bool{}, map[string]bool{} // names, by the addresses that they have here
+	keep := func(section *[]dnsmessage.Resource, wanted func(dnsmessage.Resource) bool) (removed int) {
+		before := len(*section)
+		*section = slices.DeleteFunc(*section, func(r dnsmessage.Resource) bool { return !wanted(r) })
+		return before - len(*section)
 	}
+	public := func(r dnsmessage.Resource) bool {
+		a, ok := address(r)
+		refused := ok && IsRefused(a)
+		if name := strings.ToLower(r.Header.Name.String()); refused {
+			inside[name] = true
+		} else if ok {
+			reachable[name] = true
+		}
+		return !refused
+	}
+	removed := keep(&m.Answers, public)
+	hollow := removed > 0 && len(reachable) == 0 // aliases of what was removed are left
+	removed += keep(&m.Additionals, public)
+	removed += keep(&m.Answers, func(r dnsmessage.Resource) bool {
+		switch b := r.Body.(type) {
+		case *dnsmessage.CNAMEResource:
+			return !hollow
+		case *dnsmessage.PTRResource:
+			a, ok := reverse(r.Header.Name.String())
+			return !ok || !IsRefused(a)
+		case *dnsmessage.SRVResource:
+			target := strings.ToLower(b.Target.String())
+			return !inside[target] || reachable[target]
+		}
+		return true
+	})
 	if removed == 0 {
 		return answer, nil
 	}
 	return m.Pack()
+}
+
+// reverse is the address that a name below in-addr.arpa or ip6.arpa stands for.
+func reverse(name string) (netip.Addr, bool) {
+	name = strings.ToLower(strings.TrimSuffix(name, "."))
+	if rest, ok := strings.CutSuffix(name, ".in-addr.arpa"); ok {
+		labels := strings.Split(rest, ".")
+		slices.Reverse(labels)
+		a, err := netip.ParseAddr(strings.Join(labels, "."))
+		return a, err == nil
+	}
+	rest, ok := strings.CutSuffix(name, ".ip6.arpa")
+	digits := strings.Split(rest, ".")
+	slices.Reverse(digits)
+	b, err := hex.DecodeString(strings.Join(digits, ""))
+	if !ok || err != nil || len(digits) != 32 {
+		return netip.Addr{}, false
+	}
+	a, ok := netip.AddrFromSlice(b)
+	return a, ok
 }
 
 func address(r dnsmessage.Resource) (netip.Addr, bool) {

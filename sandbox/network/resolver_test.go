@@ -274,3 +274,50 @@ func TestUpstreamFollowsTheFile(t *testing.T) {
 		t.Errorf("with one: got %v, want 9.9.9.9", got)
 	}
 }
+
+// TestNamesOfTheInside: what was removed is not told by name either.
+func TestNamesOfTheInside(t *testing.T) {
+	name := dnsmessage.MustNewName
+	head := func(n string) dnsmessage.ResourceHeader {
+		return dnsmessage.ResourceHeader{Name: name(n), Class: dnsmessage.ClassINET, TTL: 60}
+	}
+	a := func(n, ip string) dnsmessage.Resource {
+		return dnsmessage.Resource{Header: head(n), Body: &dnsmessage.AResource{A: netip.MustParseAddr(ip).As4()}}
+	}
+	cname := dnsmessage.Resource{Header: head("www.example.org."), Body: &dnsmessage.CNAMEResource{CNAME: name("db7.internal.")}}
+	ptr := func(n string) dnsmessage.Resource {
+		return dnsmessage.Resource{Header: head(n), Body: &dnsmessage.PTRResource{PTR: name("db7.internal.")}}
+	}
+	srv := dnsmessage.Resource{Header: head("_ldap._tcp.example.org."), Body: &dnsmessage.SRVResource{Port: 389, Target: name("DB7.internal.")}}
+	type list = []dnsmessage.Resource
+	for _, c := range []struct {
+		name                string
+		answers, additional list
+		want                int // resources left
+	}{
+		{"an alias of a private address", list{cname, a("db7.internal.", "10.0.0.7")}, nil, 0},
+		{"an alias of both", list{cname, a("db7.internal.", "10.0.0.7"), a("db7.internal.", "8.8.8.8")}, nil, 2},
+		{"an alias of a public address", list{cname, a("db7.internal.", "8.8.8.8")}, nil, 2},
+		{"an alias alone", list{cname}, nil, 1},
+		{"the name of a private address", list{ptr("7.0.0.10.in-addr.arpa.")}, nil, 0},
+		{"the name of a private address, spelled otherwise", list{ptr("7.0.0.10.IN-ADDR.ARPA.")}, nil, 0},
+		{"the name of a public address", list{ptr("8.8.8.8.in-addr.arpa.")}, nil, 1},
+		{"the name of a link-local address", list{ptr("1." + strings.Repeat("0.", 28) + "8.e.f.ip6.arpa.")}, nil, 0},
+		{"a name of no address", list{ptr("x.in-addr.arpa."), ptr("1.ip6.arpa.")}, nil, 2},
+		{"a service on a private address", list{srv}, list{a("db7.internal.", "10.0.0.7")}, 0},
+		{"a service on both", list{srv}, list{a("db7.internal.", "10.0.0.7"), a("db7.internal.", "8.8.8.8")}, 2},
+		{"a service on a public address", list{srv}, list{a("db7.internal.", "8.8.8.8")}, 2},
+	} {
+		m := dnsmessage.Message{Header: dnsmessage.Header{ID: 7, Response: true}, Answers: c.answers, Additionals: c.additional}
+		b, err := m.Pack()
+		if err == nil {
+			b, err = clean(b)
+		}
+		if err == nil {
+			err = m.Unpack(b)
+		}
+		if got := len(m.Answers) + len(m.Additionals); err != nil || got != c.want {
+			t.Errorf("%s: got %d resources, %v, want %d", c.name, got, err, c.want)
+		}
+	}
+}
