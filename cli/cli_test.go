@@ -269,6 +269,18 @@ func TestExec(t *testing.T) {
 	want(t, out, errs, code, 127, "there is no command no-such-tool")
 	out, errs, code = r.rouse(t, "exec")
 	want(t, out, errs, code, 2, "name a command to run")
+
+	aws := filepath.Join(t.TempDir(), "aws") // old versions do not read the variable
+	write(t, aws, "#!/bin/sh\necho \"$@\"\n")
+	if err := os.Chmod(aws, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if out, _, _ = r.rouse(t, "exec", "--", aws, "lambda", "list-functions"); out != "--endpoint-url http://127.0.0.1:4566 lambda list-functions\n" {
+		t.Errorf("aws got %q", out)
+	}
+	if out, _, _ = r.rouse(t, "exec", "--", aws, "--endpoint-url=http://x", "s3"); out != "--endpoint-url=http://x s3\n" {
+		t.Errorf("aws with an endpoint of its own got %q", out)
+	}
 }
 
 // TestWhichNode: --endpoint, ROUSE_ENDPOINT, the folder here or above, --data, the default.

@@ -145,7 +145,7 @@ func (d *development) first(ctx context.Context, s status) {
 	default:
 		d.deployed(ctx, s, out)
 	}
-	d.fact("AWS tools", d.style.code(`eval "$(`+d.toNode(d.c)+` env)"; aws lambda list-functions`))
+	d.fact("AWS tools", d.style.code(d.toNode(d.c)+" exec -- aws lambda list-functions"))
 	d.fact("Stop", "Ctrl-C")
 	fmt.Fprintln(d.Out)
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -76,7 +77,8 @@ func (a *app) envCommand() *cobra.Command {
 		Use:   "env",
 		Short: "Print the variables that point AWS tools at the node",
 		Long: "Print the variables that point the AWS CLI and SDKs at the node, for the shell to evaluate. " +
-			"Variables that could lead elsewhere, such as AWS_PROFILE, are unset.",
+			"Variables that could lead elsewhere, such as AWS_PROFILE, are unset. The AWS CLI reads AWS_ENDPOINT_URL from 2.13 and " +
+			"1.29 on, boto3 from 1.28; for older ones there is rouse exec.",
 		Example: "  eval \"$(rouse env)\"\n  aws lambda list-functions",
 		Args:    atMost(0),
 		RunE: func(*cobra.Command, []string) error {
@@ -131,7 +133,17 @@ func (a *app) execCommand() *cobra.Command {
 	return cmd
 }
 
+// told adds the endpoint to the arguments of the AWS CLI: versions before 2.13 and 1.29 do not read AWS_ENDPOINT_URL, and
+// would send the key to AWS.
+func told(args []string, url string) []string {
+	if filepath.Base(args[0]) != "aws" || slices.ContainsFunc(args, func(s string) bool { return strings.HasPrefix(s, "--endpoint-url") }) {
+		return args
+	}
+	return slices.Concat(args[:1], []string{"--endpoint-url", url}, args[1:])
+}
+
 func (a *app) exec(ctx context.Context, c *client, args []string) error {
+	args = told(args, c.url)
 	tool := exec.CommandContext(ctx, args[0], args[1:]...)
 	tool.Stdin, tool.Stdout, tool.Stderr, tool.Dir = a.In, a.Out, a.Err, a.Dir
 	drop := a.elsewhere()

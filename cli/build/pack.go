@@ -38,6 +38,7 @@ type root struct {
 	prefix string   // where they go in the archive
 	only   string   // one file of it; "" for all
 	skip   []string // names that are left out besides the usual ones
+	tops   []string // folders that links may lead into; nil: anywhere
 }
 
 // entry is one file on its way into an archive.
@@ -114,6 +115,9 @@ func (l *lister) symlink(name, p string, deep bool) error {
 		}
 		l.files = append(l.files, entry{name: path.Join(l.root.prefix, name), path: p, link: rel, info: info})
 		return l.check()
+	}
+	if l.root.tops != nil && !slices.ContainsFunc(l.root.tops, func(top string) bool { return within(top, target) }) {
+		return fmt.Errorf("the link %s leads out of the project, to %s: what is elsewhere on this machine is not packed", p, target)
 	}
 	if !st.IsDir() {
 		return l.file(name, p)
@@ -194,7 +198,9 @@ const young = 50 * time.Millisecond
 func (cfg Config) pack(p part, roots []root) (Artifact, error) {
 	began := time.Now()
 	files := map[string]entry{}
+	tops := cfg.tops()
 	for _, r := range roots {
+		r.tops = slices.Concat(tops, plain(r.dir))
 		found, err := list(r)
 		if err != nil {
 			return Artifact{}, err
@@ -230,6 +236,25 @@ func (cfg Config) pack(p part, roots []root) (Artifact, error) {
 		err = os.WriteFile(note, b, 0o644)
 	}
 	return a, err
+}
+
+// tops are the folders that belong to the project: the template's, the repository that it is in, and what is built.
+func (cfg Config) tops() []string {
+	tops := slices.Concat(plain(cfg.Dir), plain(cfg.Work))
+	repository := above(cfg.Dir, ".git")
+	if home, err := os.UserHomeDir(); err == nil && repository != "" && !within(repository, home) { // a home may be kept in one
+		tops = append(tops, plain(repository)...)
+	}
+	return tops
+}
+
+// plain is a folder's path without links, if it is there.
+func plain(dir string) []string {
+	path, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return nil
+	}
+	return []string{path}
 }
 
 // remembered is the archive that was made of the same files before.

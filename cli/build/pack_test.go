@@ -81,6 +81,28 @@ func TestLinks(t *testing.T) {
 	}
 }
 
+// TestLinksOutOfTheProject: what a cloned repository's links name elsewhere on the machine is not packed in silence.
+func TestLinksOutOfTheProject(t *testing.T) {
+	elsewhere := folder(t, map[string]string{"credentials": "secret"})
+	dir := folder(t, map[string]string{"app/src/index.js": "1", "app/src/code": "-> ../../lib", "lib/x.js": "2"})
+	template := strings.ReplaceAll(one, "src", "app/src")
+	inApp := func() (build.Result, error) {
+		return build.Build(context.Background(), []byte(one), config(t, filepath.Join(dir, "app")))
+	}
+	if _, err := inApp(); err == nil || !strings.Contains(err.Error(), "leads out of the project, to "+filepath.Join(dir, "lib")) {
+		t.Errorf("beside the template's folder: got %v, want a refusal", err)
+	}
+	put(t, dir, map[string]string{".git/HEAD": ""})
+	if _, err := inApp(); err != nil {
+		t.Errorf("in the same repository: %v", err)
+	}
+	same(t, "archive", contents(t, run(t, dir, template).Artifacts[0]), "index.js", "code/x.js")
+	if err := os.Symlink(filepath.Join(elsewhere, "credentials"), filepath.Join(dir, "app/src/data")); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, dir, template, "F: CodeUri: the link "+filepath.Join(dir, "app/src/data")+" leads out of the project")
+}
+
 // TestArchivesAsTheyAre: a path that is an archive already is taken as it is; one that is another file is packed alone.
 func TestArchivesAsTheyAre(t *testing.T) {
 	dir := folder(t, map[string]string{"src": "not really a zip", "x/y": ""})
