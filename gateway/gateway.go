@@ -73,6 +73,8 @@ type Config struct {
 	Authorize rouse.Authorizer
 	// Policy is a function's own policy as JSON, "" when it has none. nil: no function has one.
 	Policy func(fn rouse.ARN) string
+	// Trusts reports whether a role may be assumed by API Gateway, for integrations with credentials. nil: every role.
+	Trusts func(roleARN string) bool
 	// URLs finds the configuration of a function URL. nil: there are none.
 	URLs func(id string) (URLConfig, bool)
 	// Verify checks a request's signature, for function URLs with AuthType AWS_IAM. nil: all of them are refused.
@@ -122,6 +124,9 @@ func New(cfg Config) *Gateway {
 	}
 	if cfg.Policy == nil {
 		cfg.Policy = func(rouse.ARN) string { return "" }
+	}
+	if cfg.Trusts == nil {
+		cfg.Trusts = func(string) bool { return true }
 	}
 	if cfg.URLs == nil {
 		cfg.URLs = func(string) (URLConfig, bool) { return URLConfig{}, false }

@@ -51,6 +51,9 @@ func (x *exchange) authorize(origin rouse.Origin) error {
 	if until, ok := known.Load(x.r.Method); ok && x.started.Before(until.(time.Time)) {
 		return nil
 	}
+	if role := x.route.Integration.Role; role != "" && !x.g.cfg.Trusts(role) {
+		return rouse.Errorf(rouse.Denied, "API Gateway cannot assume %s: its trust policy does not name %s", role, apiPrincipal)
+	}
 	fn := x.route.Integration.Function
 	need := rouse.Need{Action: "lambda:InvokeFunction", Resource: x.function, Policy: x.g.cfg.Policy(fn)}
 	if err := x.g.cfg.Authorize.Authorize(x.r.Context(), origin, []rouse.Need{need}); err != nil {
@@ -104,7 +107,7 @@ func assumed(role string) rouse.Principal {
 			break
 		}
 	}
-	return rouse.Principal{Account: arn.Account, UserID: name + ":BackplaneAssumeRoleSession",
+	return rouse.Principal{Account: arn.Account,
 		ARN: "arn:aws:sts::" + arn.Account + ":assumed-role/" + name + "/BackplaneAssumeRoleSession"}
 }
 

@@ -60,7 +60,7 @@ func (k keys) Credentials(ctx context.Context, id, token, sourceIP string) (aws.
 func (n *Node) doors(p *parts) error {
 	p.account, p.mode, p.region = n.cfg.Account, n.mode(), n.cfg.Region
 	p.gateway = gateway.New(gateway.Config{API: p.apis, Region: n.cfg.Region, Invoker: p.dispatch, Authorize: p.identity,
-		Policy: p.catalog.Policy, URLs: p.url, Verify: n.verifier(p), Observe: p.observe, Log: n.log})
+		Policy: p.catalog.Policy, Trusts: func(role string) bool { return p.identity.Assumable(role, "apigateway.amazonaws.com") }, URLs: p.url, Verify: n.verifier(p), Observe: p.observe, Log: n.log})
 	own := console.New(console.Config{Region: n.cfg.Region, Meter: p.meter, Assets: p.blobs, Caller: lateCaller{p}, Feed: p.feed,
 		Status: func() console.Status { return n.status(p) }, Runtimes: p.listRuntimes,
 		Add: p.runtimes.Add, Stop: n.ask})
