@@ -79,7 +79,11 @@ func (a *app) dev(cmd *cobra.Command, args []string, parameters map[string]strin
 	if err != nil {
 		return err
 	}
-	d := &development{app: a, node: node, path: path, missing: findErr, parameters: parameters, watching: watch, screen: a.screen("15:04:05")}
+	folder := dir
+	if p.Only != "" {
+		folder = p.Entry
+	}
+	d := &development{app: a, node: node, path: path, folder: folder, missing: findErr, parameters: parameters, watching: watch, screen: a.screen("15:04:05")}
 	err = d.run(ctx)
 	stop() // from here on an interrupt ends the process
 	return errors.Join(err, a.stopNode(node))
@@ -91,6 +95,7 @@ type development struct {
 	node       Node
 	c          *client
 	path       string // of the application, as asked for
+	folder     string // what is watched from the start: the application's folder, or its one file
 	missing    error  // why there is no application yet; nil when there is one
 	parameters map[string]string
 	watching   bool
@@ -117,11 +122,24 @@ func (d *development) run(ctx context.Context) error {
 	fmt.Fprintln(d.Out)
 	d.fact("Isolation", isolation(s))
 	d.fact("Data", d.near(s.Data))
+	var w *watcher
+	if d.watching {
+		// From before the first build on, so that no change is missed; what does not concern it is left out later.
+		if w, err = newWatcher(d.Out, d.Err); err != nil {
+			fmt.Fprintf(d.Err, "%s changes are not noticed: %v\n", d.errStyle.warn("warning:"), err)
+		} else {
+			defer w.close() //nolint:errcheck // nothing was written
+			w.watch([]string{d.folder})
+		}
+	}
 	d.first(ctx, s)
 	if ctx.Err() != nil {
 		return nil
 	}
-	return d.live(ctx, s)
+	if w != nil {
+		w.watch(d.paths())
+	}
+	return d.live(ctx, s, w)
 }
 
 // first deploys the application and says what it is, or why it is not.
@@ -217,7 +235,7 @@ func (d *development) deploy(ctx context.Context) (outcome, error) {
 const feedLost = 3 * time.Second
 
 // live shows what happens, and deploys again, until something ends it.
-func (d *development) live(ctx context.Context, s status) error {
+func (d *development) live(ctx context.Context, s status, w *watcher) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var work sync.WaitGroup
 	defer work.Wait()
@@ -231,8 +249,8 @@ func (d *development) live(ctx context.Context, s status) error {
 	case err := <-feed:
 		return err
 	}
-	if d.watching {
-		work.Go(func() { watched <- d.redeploy(ctx, s) })
+	if w != nil {
+		work.Go(func() { watched <- d.redeploy(ctx, s, w) })
 	}
 	d.screen.print("Ready.\n")
 	var lost <-chan time.Time
@@ -279,19 +297,14 @@ func (d *development) paths() []string {
 }
 
 // redeploy deploys again after each change of the application's files until ctx is done.
-func (d *development) redeploy(ctx context.Context, s status) error {
-	w, err := newWatcher(d.Out, d.Err)
-	if err != nil {
-		return err
-	}
-	defer w.close() //nolint:errcheck // nothing was written
+func (d *development) redeploy(ctx context.Context, s status, w *watcher) error {
 	for {
-		w.watch(d.paths())
 		changed, err := w.next(ctx)
 		if err != nil || ctx.Err() != nil {
 			return err
 		}
 		d.again(ctx, s, d.changed(changed))
+		w.watch(d.paths())
 	}
 }
 
