@@ -125,6 +125,21 @@ func TestAuthorization(t *testing.T) {
 	})
 }
 
+// TestRolesHaveToTrustTheGateway: an integration's role is used only if API Gateway may assume it.
+func TestRolesHaveToTrustTheGateway(t *testing.T) {
+	fx := newFixture(t)
+	fx.invoker.prepare(fine)
+	var asked string
+	fx.gateway = gateway.New(gateway.Config{API: fx.apis, Region: region, Invoker: fx.invoker, Authorize: fx,
+		Trusts: func(role string) bool { asked = role; return false }})
+	if w := fx.get(t, "GET", "http://${http}.execute-api.localhost/role"); w.Code != 500 || asked != "arn:aws:iam::123456789012:role/path/caller" {
+		t.Errorf("got %d after asking for %q, want 500 after asking for the integration's role", w.Code, asked)
+	}
+	if w := fx.get(t, "GET", "http://${http}.execute-api.localhost/x"); w.Code != 200 {
+		t.Errorf("an integration without a role: got %d, want 200", w.Code)
+	}
+}
+
 func TestURLAuthorization(t *testing.T) {
 	fx := newFixture(t)
 	fx.invoker.prepare(fine)
