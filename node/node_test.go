@@ -147,8 +147,10 @@ func TestRefusedStarts(t *testing.T) {
 			spoil: func(t *testing.T, data string) {
 				must(t, os.WriteFile(filepath.Join(data, "seal.key"), []byte(strings.Repeat("k", 32)), 0o600))
 			}},
-		{name: "a store of a later Rouse", dev: true, flags: settings(copyOf(t, used)), spoil: newer, want: []string{"catalog", "99", "newer Rouse"}},
-		{name: "the data folder is a file", dev: true, flags: settings(filepath.Join(copyOf(t, used), "seal.key")), want: []string{"data folder", "seal.key"}},
+		{name: "a store of a later Rouse", dev: true, flags: settings(copyOf(t, used)), spoil: newer,
+			want: []string{"catalog", "99", "newer Rouse"}},
+		{name: "the data folder is a file", dev: true, flags: settings(filepath.Join(copyOf(t, used), "seal.key")),
+			want: []string{"data folder", "seal.key"}},
 		{name: "weak isolation in production", dev: false, flags: settings(copyOf(t, used), "metrics", "off"),
 			want: []string{"process", "--allow-weak-isolation", "rouse doctor"}},
 	} {
@@ -246,7 +248,8 @@ var form = []string{"Content-Type", "application/x-www-form-urlencoded"}
 // TestDevKeyWhenAsked: with --dev-key the key test/test works in production and for any listener of development.
 func TestDevKeyWhenAsked(t *testing.T) {
 	for _, dev := range []bool{true, false} {
-		n := openAs(t, dev, settings(t.TempDir(), "listen", "0.0.0.0:0", "dev-key", "true", "allow-weak-isolation", "true", "metrics", "off"), nil)
+		n := openAs(t, dev, settings(t.TempDir(), "listen", "0.0.0.0:0", "dev-key", "true", "allow-weak-isolation", "true",
+			"metrics", "off"), nil)
 		if a := developer(n).send(t, "sts", "POST", "/", "Action=GetCallerIdentity&Version=2011-06-15", form...); a.Status != 200 {
 			t.Errorf("test/test with --dev-key, dev %v: got %s, want 200", dev, a)
 		}

@@ -39,7 +39,8 @@ func (r *rouse) fails(t testing.TB, name string, event m, typ, text string) answ
 	a := r.try1(t, name, event)
 	var e struct{ ErrorType, ErrorMessage string }
 	_ = json.Unmarshal([]byte(a.Body), &e)
-	if a.Status != 200 || a.Header.Get("X-Amz-Function-Error") != "Unhandled" || e.ErrorType != typ || !strings.Contains(e.ErrorMessage, text) {
+	if a.Status != 200 || a.Header.Get("X-Amz-Function-Error") != "Unhandled" || e.ErrorType != typ ||
+		!strings.Contains(e.ErrorMessage, text) {
 		t.Errorf("%s %v: got %s, want 200, %s and %q", name, event, a, typ, text)
 	}
 	return a
@@ -148,7 +149,8 @@ func testBomb(t *testing.T, r *rouse) {
 		Made   int
 		Failed string
 	}
-	if r.probe(t, "bomb", m{"try": "bomb"}, &got); !strings.Contains(strings.ToLower(got.Failed), "fork") || got.Made < 100 || got.Made > 1024 {
+	r.probe(t, "bomb", m{"try": "bomb"}, &got)
+	if !strings.Contains(strings.ToLower(got.Failed), "fork") || got.Made < 100 || got.Made > 1024 {
 		t.Errorf("6000 processes: got %+v, want forks refused at Lambda's 1024 or before", got)
 	}
 }
@@ -187,7 +189,8 @@ func testEnvironment(t *testing.T, r *rouse) {
 			t.Errorf("%s: got %q, want %q", name, env[name], want)
 		}
 	}
-	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_LAMBDA_LOG_STREAM_NAME", "PATH"} {
+	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL",
+		"AWS_LAMBDA_LOG_STREAM_NAME", "PATH"} {
 		if env[name] == "" {
 			t.Errorf("%s: got nothing, want it set", name)
 		}
@@ -230,7 +233,8 @@ func testNetwork(t *testing.T, r *rouse) {
 		}
 	}
 	for line := range strings.Lines(fib) { // every address that the neighbour has
-		if ip := strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(line), "|--")); net.ParseIP(ip) != nil && !strings.HasPrefix(ip, "127.") &&
+		ip := strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(line), "|--"))
+		if net.ParseIP(ip) != nil && !strings.HasPrefix(ip, "127.") &&
 			!strings.HasSuffix(ip, ".0") && !strings.HasSuffix(ip, ".255") {
 			to = append(to, [2]string{ip, "7777"})
 		}
@@ -356,14 +360,15 @@ func testBoto3(t *testing.T, r *rouse) {
 func testRecursion(t *testing.T, r *rouse) {
 	r.call(t, "logs", "CreateLogGroup", m{"logGroupName": "/ran"}, nil)
 	r.make(t, fn{Name: "again", File: "again.js", Role: r.role(t, "again-role", "lambda:InvokeFunction", "logs:CreateLogStream")})
-	if a := r.send(t, "lambda", "POST", "/2015-03-31/functions/again/invocations", `{"id":"chain"}`, "X-Amz-Invocation-Type", "Event"); a.Status != 202 {
+	a := r.send(t, "lambda", "POST", "/2015-03-31/functions/again/invocations", `{"id":"chain"}`, "X-Amz-Invocation-Type", "Event")
+	if a.Status != 202 {
 		t.Fatalf("the first of a chain: got %s, want 202", a)
 	}
 	until(t, "the chain is stopped", func() bool {
 		return strings.Contains(r.ask(t, "logs", "FilterLogEvents", m{"logGroupName": "/aws/lambda/again", "filterPattern": "REFUSED"}).Body, "REFUSED")
 	})
 	runs := r.ran(t)["chain"]
-	a := r.ask(t, "logs", "FilterLogEvents", m{"logGroupName": "/aws/lambda/again", "filterPattern": "REFUSED"})
+	a = r.ask(t, "logs", "FilterLogEvents", m{"logGroupName": "/aws/lambda/again", "filterPattern": "REFUSED"})
 	if runs < 15 || runs > 17 || !strings.Contains(a.Body, "recursive loop") {
 		t.Errorf("a function that causes itself: got %d runs and %s, want about 16 and the refusal", runs, fmt.Sprint(a))
 	}
