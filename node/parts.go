@@ -169,7 +169,7 @@ func (n *Node) rooms(ctx context.Context, p *parts) error {
 	if err != nil {
 		return err
 	}
-	if p.meter, err = meter.Open(ctx, meter.Config{Store: p.store, Region: n.cfg.Region, Book: n.cfg.Book}); err != nil {
+	if p.meter, err = meter.Open(ctx, meter.Config{Store: p.store, Region: n.cfg.Region, Book: n.cfg.Book, Logger: n.log}); err != nil {
 		return err
 	}
 	if p.bus, err = bus.Open(ctx, bus.Config{Store: p.store, Region: n.cfg.Region, Timers: p.timers, Outbox: p.outbox}); err != nil {

@@ -195,6 +195,7 @@ func (d *Door) functionOperations() []wire.Operation {
 			wire.Refuse("Code.ImageUri", "Code.SourceKMSKeyArn", "CodeSigningConfigArn", "PublishTo"),
 			wire.RefuseExcept("PackageType", "Zip"), wire.BodyMax(createMax),
 			wire.Differs("errors about the environment do not repeat its values"),
+			wire.Differs("files in /tmp count against the function's memory, and a function may use a whole processor"),
 			wire.Differs("the architecture that is not the machine's is taken for Node.js and Python only"))...),
 		op(d, "GetFunction", "GET "+function, "lambda:GetFunction", d.getFunction,
 			wire.Differs("Code.Location is a link to Rouse")),
