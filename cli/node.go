@@ -172,7 +172,8 @@ func (a *app) stopCommand() *cobra.Command {
 	}
 }
 
-// waitUntilGone waits until the node's door no longer answers.
+// waitUntilGone waits until the node's door no longer answers and, where its folder is at hand, until the node has removed its
+// file there: the last thing that it does, so that the next one finds ports and folder free.
 func (a *app) waitUntilGone(ctx context.Context, c *client) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
@@ -184,7 +185,7 @@ func (a *app) waitUntilGone(ctx context.Context, c *client) error {
 			return err
 		}
 		resp, err := c.http.Do(req)
-		if err != nil && ctx.Err() == nil {
+		if info, there, _ := a.nodeInfo(); err != nil && ctx.Err() == nil && (!there || info.URL != c.url) {
 			return nil
 		}
 		if err == nil {

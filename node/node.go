@@ -304,15 +304,17 @@ func (n *Node) Stop(ctx context.Context) error {
 }
 
 func (n *Node) end(ctx context.Context) error {
-	if err := os.Remove(filepath.Join(n.cfg.Data, cli.NodeFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
-		n.log.Warn("remove node file", "err", err)
-	}
 	grace, cancel := context.WithTimeout(ctx, graceMax)
 	defer cancel()
 	n.front.close(grace)
 	n.stop()
 	n.awaitLoops(grace)
-	return n.parts.close(grace)
+	err := n.parts.close(grace)
+	// Last, because whoever told the node to stop waits for it: ports and folder are free from here on.
+	if gone := os.Remove(filepath.Join(n.cfg.Data, cli.NodeFile)); gone != nil && !errors.Is(gone, os.ErrNotExist) {
+		n.log.Warn("remove node file", "err", gone)
+	}
+	return err
 }
 
 // How long a stop waits. Both and the closing of the store fit into the two seconds that a user waits after Ctrl-C.
@@ -405,9 +407,11 @@ func (f *front) open(faces map[face]http.Handler) {
 // close lets running requests end until ctx is done.
 func (f *front) close(ctx context.Context) {
 	for _, s := range f.servers {
-		if err := s.Shutdown(ctx); err != nil {
-			_ = s.Close() // streams and slow functions are cut off; their work is on disk or repeated
-		}
+		f.wg.Go(func() {
+			if err := s.Shutdown(ctx); err != nil {
+				_ = s.Close() // streams and slow functions are cut off; their work is on disk or repeated
+			}
+		})
 	}
 	f.wg.Wait()
 }
