@@ -63,6 +63,7 @@ var walls = map[string][]string{
 	"github.com/google/nftables":    {"sandbox"},
 	"github.com/vishvananda":        {"sandbox"},
 	"github.com/dop251/goja":        {"flow"},
+	"github.com/cockroachdb/apd":    {"table"},
 	"github.com/prometheus":         {"meter"},
 	"github.com/spf13/cobra":        {"cli"},
 	"charm.land":                    {"cli"},
@@ -75,7 +76,7 @@ var walls = map[string][]string{
 var doorsOwnRoom = map[string][]string{
 	"aws/lambda": {"catalog"}, "aws/logs": {"logs"}, "aws/iam": {"identity"}, "aws/sts": {"identity"},
 	"aws/apigateway": {"api"}, "aws/apigatewayv2": {"api"}, "aws/cloudformation": {"stack"}, "aws/events": {"bus"},
-	"aws/scheduler": {"schedule"},
+	"aws/scheduler": {"schedule"}, "aws/dynamodb": {"table"}, "aws/dynamodb/streams": {"table"},
 	"gateway":       {"api"},
 }
 
