@@ -77,7 +77,7 @@ var doorsOwnRoom = map[string][]string{
 	"aws/lambda": {"catalog"}, "aws/logs": {"logs"}, "aws/iam": {"identity"}, "aws/sts": {"identity"},
 	"aws/apigateway": {"api"}, "aws/apigatewayv2": {"api"}, "aws/cloudformation": {"stack"}, "aws/events": {"bus"},
 	"aws/scheduler": {"schedule"}, "aws/dynamodb": {"table"}, "aws/dynamodb/streams": {"table"},
-	"gateway":       {"api"},
+	"gateway": {"api"},
 }
 
 type imports struct {
