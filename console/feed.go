@@ -1,6 +1,7 @@
 package console
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"io"
@@ -14,7 +15,9 @@ import (
 const (
 	feedQueue      = 1024 // moments waiting for one reader; more are dropped and counted
 	feedReadersMax = 64
-	feedBeat       = 15 * time.Second // an empty line this often tells the client that the node lives
+	feedPause      = 2 * time.Millisecond // between two writes to a reader: what comes meanwhile goes out as one
+	feedWriteBytes = 64 << 10              // of one write, about
+	feedBeat       = 15 * time.Second      // an empty line this often tells the client that the node lives
 )
 
 // Moment is something that happened, as the feed tells it. One of the parts is set.
@@ -115,6 +118,19 @@ func (f *Feed) leave(r *reader) {
 	delete(f.readers, r)
 }
 
+// next takes the next moment if one waits and there is room for it.
+func (r *reader) next(room int) (Moment, bool) {
+	if room <= 0 {
+		return Moment{}, false
+	}
+	select {
+	case m := <-r.queue:
+		return m, true
+	default:
+		return Moment{}, false
+	}
+}
+
 // FeedInput chooses what the feed tells.
 type FeedInput struct {
 	Function string `wire:"function,query" max:"140"` // of one function only
@@ -145,7 +161,8 @@ func (d *Door) feed(ctx context.Context, from rouse.Origin, in *FeedInput) (*Str
 		defer d.cfg.Feed.leave(r)
 		beat := time.NewTicker(feedBeat)
 		defer beat.Stop()
-		enc := json.NewEncoder(w)
+		var lines bytes.Buffer
+		enc := json.NewEncoder(&lines)
 		if _, err := w.Write([]byte("\n")); err != nil { // the client learns at once that it is connected
 			return nil
 		}
@@ -158,10 +175,25 @@ func (d *Door) feed(ctx context.Context, from rouse.Origin, in *FeedInput) (*Str
 					return nil
 				}
 			case m := <-r.queue:
-				if in.wants(m) {
-					if err := enc.Encode(m); err != nil {
-						return nil
+				lines.Reset()
+				for more := true; more; {
+					if in.wants(m) {
+						if err := enc.Encode(m); err != nil {
+							return err
+						}
 					}
+					m, more = r.next(feedWriteBytes - lines.Len())
+				}
+				if lines.Len() == 0 {
+					continue
+				}
+				if _, err := w.Write(lines.Bytes()); err != nil {
+					return nil
+				}
+				select {
+				case <-ctx.Done():
+					return nil
+				case <-time.After(feedPause):
 				}
 			}
 		}
