@@ -73,6 +73,7 @@ func (t *Table) EncodeError(w http.ResponseWriter, f *rouse.Error, id string) {
 	if err != nil {
 		body = []byte("{}")
 	}
+	t.sum(w, body)
 	_ = send(w, status, t.contentType(), body)
 }
 

@@ -54,16 +54,26 @@ func (m Match) Decode(from Input) (any, error) {
 	default:
 		var doc []byte
 		if doc, err = from.bytes(); err == nil {
-			err = decodeJSON(doc, v, p.in, m.refuse, m.Name, false)
+			err = m.decodeJSON(doc, v, p.in, m.refuse, false)
 		}
 	}
 	if err == nil {
-		err = validate(v, p.in, m.table.Service.Validation)
+		err = m.check(in, v, p.in)
 	}
 	if err != nil {
 		return nil, err
 	}
 	return in, nil
+}
+
+// check holds a decoded input against its constraints.
+func (e *Entry) check(in any, v reflect.Value, pl *plan) error {
+	if p, ok := in.(Preparer); ok {
+		if err := p.Prepare(); err != nil {
+			return err
+		}
+	}
+	return validate(v, pl, e.table.Service.Validation)
 }
 
 // DecodeJSON reads the input as Caller gives it: the API's JSON shape, and the payload beside it or nil.
@@ -74,7 +84,7 @@ func (e *Entry) DecodeJSON(input []byte, body io.Reader) (any, error) {
 	}
 	in := e.newIn()
 	v := reflect.ValueOf(in).Elem()
-	if err := decodeJSON(input, v, p.in, e.refuse, e.Name, true); err != nil {
+	if err := e.decodeJSON(input, v, p.in, e.refuse, true); err != nil {
 		return nil, err
 	}
 	if body != nil {
@@ -86,7 +96,7 @@ func (e *Entry) DecodeJSON(input []byte, body io.Reader) (any, error) {
 			return nil, err
 		}
 	}
-	if err := validate(v, p.in, e.table.Service.Validation); err != nil {
+	if err := e.check(in, v, p.in); err != nil {
 		return nil, err
 	}
 	return in, nil
@@ -120,7 +130,7 @@ func (m Match) decodeREST(from Input, v reflect.Value, pl *plan) error {
 		if err != nil {
 			return err
 		}
-		return decodeJSON(doc, v, pl, m.refuse, m.Name, false)
+		return m.decodeJSON(doc, v, pl, m.refuse, false)
 	}
 	return nil
 }
@@ -304,7 +314,7 @@ func (e *Entry) decodePayload(from Input, v reflect.Value, f *field) error {
 		}
 		target.SetBytes(data)
 	case kindStruct:
-		return decodeJSON(data, target, s.fields, e.refuse.child(f.wire), e.Name, false)
+		return e.decodeJSON(data, target, s.fields, e.refuse.child(f.wire), false)
 	default:
 		return malformed("The body cannot be read into %s", f.name)
 	}

@@ -16,14 +16,21 @@ type jsonDecoder struct {
 	jsonScanner
 	op       string
 	names    bool
+	classes  string // Service.Classes; "" for everyday texts
 	elements int
 }
 
 // decodeJSON fills v, a struct, from the document doc. An empty document is an empty object.
-func decodeJSON(doc []byte, v reflect.Value, pl *plan, rf *refuseNode, op string, names bool) error {
-	d := jsonDecoder{jsonScanner: jsonScanner{b: doc}, op: op, names: names}
+func (e *Entry) decodeJSON(doc []byte, v reflect.Value, pl *plan, rf *refuseNode, names bool) error {
+	d := jsonDecoder{jsonScanner: jsonScanner{b: doc}, op: e.Name, names: names, classes: e.table.Service.Classes}
+	if names {
+		d.classes = "" // Caller's JSON is lenient
+	}
 	if d.peek() == 0 && d.i == len(doc) {
 		return nil
+	}
+	if d.peek() != '{' && d.peek() != 'n' {
+		return d.mismatch("a structure")
 	}
 	if err := d.object(v, pl, rf); err != nil {
 		return err
@@ -34,9 +41,6 @@ func decodeJSON(doc []byte, v reflect.Value, pl *plan, rf *refuseNode, op string
 func (d *jsonDecoder) object(v reflect.Value, pl *plan, rf *refuseNode) error {
 	if null, err := d.null(); null || err != nil {
 		return err
-	}
-	if d.peek() != '{' {
-		return d.mismatch("a structure")
 	}
 	lookup := pl.body
 	if d.names {
@@ -71,12 +75,12 @@ func (d *jsonDecoder) object(v reflect.Value, pl *plan, rf *refuseNode) error {
 			}
 			d.i = at
 		}
-		return d.value(f.of(v), f.shape, sub)
+		return d.value(f.of(v), f.shape, sub, false)
 	})
 }
 
-// value decodes the next value into v. null leaves v as it is.
-func (d *jsonDecoder) value(v reflect.Value, s *shape, rf *refuseNode) error {
+// value decodes the next value into v. null leaves v as it is. inside tells that it is an item of a list or map.
+func (d *jsonDecoder) value(v reflect.Value, s *shape, rf *refuseNode, inside bool) error {
 	if null, err := d.null(); null || err != nil {
 		return err
 	}
@@ -88,11 +92,22 @@ func (d *jsonDecoder) value(v reflect.Value, s *shape, rf *refuseNode) error {
 	}
 	switch s.kind {
 	case kindStruct:
+		if d.peek() != '{' {
+			return d.wrong("a structure", s, inside)
+		}
 		return d.object(v, s.fields, rf)
 	case kindList:
+		if d.peek() != '[' {
+			return d.wrong("a list", s, inside)
+		}
 		return d.list(v, s, rf)
 	case kindMap:
+		if d.peek() != '{' {
+			return d.wrong("a map", s, inside)
+		}
 		return d.mapping(v, s, rf)
+	case kindSelf:
+		return d.self(v, s, inside)
 	case kindRaw:
 		raw, err := d.skip()
 		v.SetBytes(raw)
@@ -113,6 +128,9 @@ func (d *jsonDecoder) value(v reflect.Value, s *shape, rf *refuseNode) error {
 	case kindStream:
 		return malformed("a stream cannot be given")
 	}
+	if d.classes != "" {
+		return d.javaScalar(v, s)
+	}
 	return d.scalar(v, s)
 }
 
@@ -124,9 +142,6 @@ func (d *jsonDecoder) element() error {
 }
 
 func (d *jsonDecoder) list(v reflect.Value, s *shape, rf *refuseNode) error {
-	if d.peek() != '[' {
-		return d.mismatch("a list")
-	}
 	v.Set(reflect.MakeSlice(s.typ, 0, 4))
 	return d.items(func() error {
 		if err := d.element(); err != nil {
@@ -137,14 +152,11 @@ func (d *jsonDecoder) list(v reflect.Value, s *shape, rf *refuseNode) error {
 			v.Grow(n)
 		}
 		v.SetLen(n + 1)
-		return d.value(v.Index(n), s.elem, rf)
+		return d.value(v.Index(n), s.elem, rf, true)
 	})
 }
 
 func (d *jsonDecoder) mapping(v reflect.Value, s *shape, rf *refuseNode) error {
-	if d.peek() != '{' {
-		return d.mismatch("a map")
-	}
 	out := reflect.MakeMap(s.typ)
 	err := d.members(func(name []byte) error {
 		if err := d.element(); err != nil {
@@ -157,7 +169,7 @@ func (d *jsonDecoder) mapping(v reflect.Value, s *shape, rf *refuseNode) error {
 			return err
 		}
 		if !null {
-			if err := d.value(item, s.elem, rf); err != nil {
+			if err := d.value(item, s.elem, rf, true); err != nil {
 				return err
 			}
 		}
@@ -174,7 +186,7 @@ func (d *jsonDecoder) blob(v reflect.Value, s *shape) error {
 	var data []byte
 	if d.peek() != '"' {
 		if !d.names {
-			return d.mismatch("a blob")
+			return d.wrong("a blob", s, false)
 		}
 		raw, err := d.skip()
 		if err != nil {
@@ -237,6 +249,14 @@ func (d *jsonDecoder) scalar(v reflect.Value, s *shape) error {
 		return malformed("NUMBER_VALUE can not be converted to %s", nameOf(s))
 	}
 	return setText(v, s, string(num))
+}
+
+// wrong says that the next value is none of s, in the service's words.
+func (d *jsonDecoder) wrong(want string, s *shape, inside bool) error {
+	if d.classes != "" {
+		return d.misfit(s, inside)
+	}
+	return d.mismatch(want)
 }
 
 // mismatch says that something else than want was found.

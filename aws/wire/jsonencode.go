@@ -64,6 +64,8 @@ func absent(v reflect.Value, f *field) bool {
 		return v.Len() == 0 && !f.keep
 	case f.shape.kind == kindTime:
 		return v.IsZero()
+	case f.shape.kind == kindSelf:
+		return selfAbsent(v)
 	}
 	return f.omitempty && v.IsZero()
 }
@@ -107,6 +109,8 @@ func (e *jsonEncoder) value(v reflect.Value, s *shape, format timeFormat) {
 		e.list(v, s, format)
 	case kindMap:
 		e.mapping(v, s, format)
+	case kindSelf:
+		e.self(v)
 	}
 }
 

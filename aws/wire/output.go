@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"net/http"
 	"reflect"
@@ -37,6 +38,7 @@ func (e *Entry) Encode(w http.ResponseWriter, out any, id string) (sent bool, er
 	if enc.err != nil {
 		return false, enc.err
 	}
+	e.table.sum(w, enc.b)
 	return true, send(w, 200, e.table.contentType(), enc.b)
 }
 
@@ -50,6 +52,13 @@ func (t *Table) contentType() string {
 		return "text/xml"
 	}
 	return "application/json"
+}
+
+// sum adds the checksum of the body, where the service has one.
+func (t *Table) sum(w http.ResponseWriter, body []byte) {
+	if t.Service.CRC32 {
+		w.Header().Set("X-Amz-Crc32", strconv.FormatUint(uint64(crc32.ChecksumIEEE(body)), 10))
+	}
 }
 
 // send writes a whole body.

@@ -30,6 +30,7 @@ const (
 	kindMap
 	kindReader // io.Reader or io.ReadCloser, payload only
 	kindStream // Stream, payload of outputs only
+	kindSelf   // decodes and appends itself: Decoder, Appender
 )
 
 // location is the part of an HTTP request or answer that holds a member. Only REST services look beyond the body.
@@ -92,6 +93,7 @@ type field struct {
 	omitempty, keep  bool
 	sensitive        bool
 	rule, each       *rule
+	values           *rule // of a map's values
 	unsupported      string
 }
 
@@ -139,7 +141,7 @@ func markChecked(plans map[reflect.Type]*plan) {
 				for s.elem != nil {
 					s = s.elem
 				}
-				if f.required || f.rule != nil || f.each != nil || (s.fields != nil && s.fields.checked) {
+				if f.required || f.rule != nil || f.each != nil || f.values != nil || (s.fields != nil && s.fields.checked) {
 					pl.checked, changed = true, true
 					break
 				}
@@ -235,6 +237,8 @@ var (
 	readerType     = reflect.TypeFor[io.Reader]()
 	readCloserType = reflect.TypeFor[io.ReadCloser]()
 	streamType     = reflect.TypeFor[Stream]()
+	decoderType    = reflect.TypeFor[Decoder]()
+	appenderType   = reflect.TypeFor[Appender]()
 )
 
 func (p *planner) shape(t reflect.Type) (*shape, error) {
@@ -242,6 +246,10 @@ func (p *planner) shape(t reflect.Type) (*shape, error) {
 	if t.Kind() == reflect.Pointer {
 		s.ptr, t = true, t.Elem()
 		s.typ = t
+	}
+	if reflect.PointerTo(t).Implements(decoderType) || t.Implements(appenderType) {
+		s.kind = kindSelf
+		return s, nil
 	}
 	switch t {
 	case timeType:

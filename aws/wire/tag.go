@@ -47,6 +47,9 @@ func (p *planner) field(sf reflect.StructField) (*field, error) {
 	if f.each, err = parseRule(sf.Tag, "each"); err != nil {
 		return nil, err
 	}
+	if f.values, err = parseRule(sf.Tag, "value"); err != nil {
+		return nil, err
+	}
 	return f, f.check()
 }
 
@@ -134,6 +137,9 @@ func (f *field) check() error {
 			return fmt.Errorf("a required %s is a pointer, so that 0 and false can be told from absent", s.typ)
 		}
 		f.required = false // a label is always there
+	}
+	if f.values != nil && s.kind != kindMap {
+		return fmt.Errorf("value… tags belong to maps, not to %s", s.typ)
 	}
 	if f.each != nil && s.kind != kindList && s.kind != kindMap {
 		return fmt.Errorf("each… tags belong to lists and maps, not to %s", s.typ)

@@ -78,6 +78,9 @@ func (c *validator) member(v reflect.Value, f *field, path string) {
 	if f.each != nil {
 		c.each(v, s, f, path)
 	}
+	if f.values != nil {
+		c.values(v, s, f, path)
+	}
 	c.nested(v, s, path)
 }
 
@@ -114,7 +117,8 @@ func nests(s *shape) bool {
 	return s.kind == kindStruct && s.fields.checked
 }
 
-// each applies the rule of a list's items or a map's keys; as on AWS, one violation covers the whole.
+// each applies the rule of a list's items or a map's keys; as on AWS, one violation covers the whole and names all that
+// is asked of an item.
 func (c *validator) each(v reflect.Value, s *shape, f *field, path string) {
 	probe := validator{}
 	what := "Member must satisfy constraint: "
@@ -136,9 +140,37 @@ func (c *validator) each(v reflect.Value, s *shape, f *field, path string) {
 		}
 	}
 	if len(probe.found) > 0 {
-		_, rules, _ := strings.Cut(probe.found[0], "failed to satisfy constraint: ")
-		c.violated(f, path, show(v, s), what+"["+rules+"]")
+		c.violated(f, path, show(v, s), what+f.each.text())
 	}
+}
+
+// values applies the rule of a map's values.
+func (c *validator) values(v reflect.Value, s *shape, f *field, path string) {
+	probe := validator{}
+	for _, k := range sortedKeys(v) {
+		probe.rule(v.MapIndex(k), s.elem, f, path, f.values)
+	}
+	if len(probe.found) > 0 {
+		c.violated(f, path, show(v, s), "Map value must satisfy constraint: "+f.values.text())
+	}
+}
+
+// text is all that the rule asks for.
+func (r *rule) text() string {
+	var parts []string
+	if r.hasMax {
+		parts = append(parts, "Member must have length less than or equal to "+number(r.max))
+	}
+	if r.hasMin {
+		parts = append(parts, "Member must have length greater than or equal to "+number(r.min))
+	}
+	if r.pattern != nil {
+		parts = append(parts, "Member must satisfy regular expression pattern: "+r.patternText)
+	}
+	if r.enum != nil {
+		parts = append(parts, "Member must satisfy enum value set: ["+strings.Join(r.enum, ", ")+"]")
+	}
+	return "[" + strings.Join(parts, ", ") + "]"
 }
 
 func (c *validator) rule(v reflect.Value, s *shape, f *field, path string, r *rule) {
@@ -185,6 +217,8 @@ func unset(v reflect.Value, s *shape) bool {
 		return v.IsNil()
 	case s.kind == kindStruct:
 		return false
+	case s.kind == kindSelf:
+		return selfAbsent(v)
 	}
 	return v.IsZero()
 }
@@ -206,7 +240,9 @@ func show(v reflect.Value, s *shape) string {
 		}
 		t = "[" + strings.Join(items, ", ") + "]"
 	case kindMap:
-		t = "{…}"
+		if t = "{…}"; v.Len() == 0 {
+			t = "{}"
+		}
 	case kindBlob, kindRaw:
 		t = "java.nio.HeapByteBuffer[pos=0 lim=" + strconv.Itoa(v.Len()) + " cap=" + strconv.Itoa(v.Len()) + "]"
 	default:

@@ -61,6 +61,7 @@
 //	pattern:"re"          must match as a whole; AWS's regular expressions are written as Go's
 //	enum:"A|B"            allowed values
 //	eachmin, eachmax, eachpattern, eachenum   the same for the items of a list or the keys of a map
+//	valuemin, valuemax    the same for the length of the values of a map
 //	unsupported:"what"    AWS has it, Rouse does not: refused by Kind Unsupported when set to anything but null, "",
 //	                      false, [] or {}
 //
@@ -70,7 +71,9 @@
 // sent. The value of a tag is a string that clients expect even when empty: that is what keep is for.
 //
 // Field types: string kinds, bool, integers, floats, []byte (base64), time.Time, json.RawMessage and any (JSON
-// protocols only: passed through), structs, slices, map[string]T, and pointers to these.
+// protocols only: passed through), structs, slices, map[string]T, and pointers to these. In the JSON protocols a type may
+// also read and write itself (Decoder, Appender), so that data of a form of its own streams straight between the body and
+// its package; and an input may have something to do before its constraints are checked (Preparer).
 //
 // # Unknown members
 //
@@ -136,6 +139,11 @@ type Service struct {
 	Errors Errors
 	// Statuses gives the HTTP status of single codes where the kind's does not fit: {"PreconditionFailedException": 412}.
 	Statuses map[string]int
+	// CRC32 adds the header x-amz-crc32 to answers, which clients of DynamoDB check. JSON protocols only.
+	CRC32 bool
+	// Classes is the Java package of the service's own shapes, "com.amazonaws.dynamodb.v20120810", where JSON of the wrong
+	// type is to be answered in the words of its Java decoder; Go's types are then called as AWS's shapes.
+	Classes string
 	// Validation is the code of violated constraints; default "ValidationException", for Query "ValidationError".
 	Validation string
 	// Malformed is the code of a body that cannot be read; default "SerializationException", for Query "MalformedInput".
