@@ -234,6 +234,9 @@ func (d *development) deploy(ctx context.Context) (outcome, error) {
 // feedLost is how long a node may take to end after its feed did, before that is told.
 const feedLost = 3 * time.Second
 
+// screenPace is how many moments per second the screen asks for: more than anybody reads, and what is beyond it is counted.
+const screenPace = 200
+
 // live shows what happens, and deploys again, until something ends it.
 func (d *development) live(ctx context.Context, s status, w *watcher) error {
 	ctx, cancel := context.WithCancel(ctx)
@@ -241,7 +244,9 @@ func (d *development) live(ctx context.Context, s status, w *watcher) error {
 	defer work.Wait()
 	defer cancel()
 	feed, connected, watched := make(chan error, 1), make(chan struct{}), make(chan error, 1)
-	work.Go(func() { feed <- d.c.feed(ctx, "", func() { close(connected) }, d.moment) })
+	work.Go(func() {
+		feed <- d.c.feed(ctx, fmt.Sprintf("?brief=true&pace=%d", screenPace), func() { close(connected) }, d.moment)
+	})
 	select {
 	case <-connected: // what happens from now on is shown
 	case <-ctx.Done():

@@ -174,9 +174,9 @@ func (s *screen) show(m moment) {
 	switch {
 	case m.Request != nil:
 		s.request(m.At, *m.Request)
-	case m.Attempt != nil && m.Attempt.Cause != "http" && m.Attempt.Cause != "url": // whose request says it
+	case m.Attempt != nil:
 		s.attempt(m.At, *m.Attempt)
-	case m.Line != nil && !platformLine(m.Line.Text):
+	case m.Line != nil:
 		s.line(m.At, m.Line.Function, m.Line.Text)
 	}
 }

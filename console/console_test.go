@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -263,5 +264,48 @@ func TestASlowReaderIsToldWhatItMissed(t *testing.T) {
 		if seen > 8000 {
 			t.Fatal("nothing was dropped: the queue has no bound")
 		}
+	}
+}
+
+func TestABriefFeedTellsEachThingOnce(t *testing.T) {
+	h := newHouse(t)
+	resp := h.open(t, "GET", "/_rouse/api/feed?brief=true&pace=2", nil)
+	defer resp.Body.Close()
+	lines := bufio.NewReader(resp.Body)
+	if _, err := lines.ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	tell := func(after time.Duration, m console.Moment) {
+		m.At, m.Account = now.Add(after), rouse.DefaultAccount
+		h.feed.Tell(m)
+	}
+	said := func(text string) console.Moment { return console.Moment{Line: &console.LineMoment{Text: text}} }
+	tell(0, said("START RequestId: 1 Version: $LATEST\n"))
+	tell(0, console.Moment{Attempt: &console.AttemptMoment{Cause: rouse.CauseHTTP}})
+	tell(0, said("one"))
+	tell(0, console.Moment{Attempt: &console.AttemptMoment{Cause: rouse.CauseSchedule}})
+	tell(0, said("beyond the pace"))
+	tell(0, said("and this"))
+	tell(time.Second, said("the next second"))
+	var got []string
+	for len(got) < 3 {
+		line, err := lines.ReadBytes('\n')
+		if err != nil {
+			t.Fatal(err)
+		}
+		var m console.Moment
+		if err := json.Unmarshal(line, &m); err != nil {
+			t.Fatal(err)
+		}
+		switch {
+		case m.Line != nil:
+			got = append(got, fmt.Sprint(m.Dropped, " ", m.Line.Text))
+		case m.Attempt != nil:
+			got = append(got, fmt.Sprint(m.Dropped, " ", m.Attempt.Cause))
+		}
+	}
+	if want := []string{"0 one", "0 schedule", "2 the next second"}; !slices.Equal(got, want) {
+		t.Errorf("the feed told %q, want %q", got, want)
 	}
 }

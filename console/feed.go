@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"strings"
 	"sync"
 	"time"
 
@@ -16,8 +17,8 @@ const (
 	feedQueue      = 1024 // moments waiting for one reader; more are dropped and counted
 	feedReadersMax = 64
 	feedPause      = 2 * time.Millisecond // between two writes to a reader: what comes meanwhile goes out as one
-	feedWriteBytes = 64 << 10              // of one write, about
-	feedBeat       = 15 * time.Second      // an empty line this often tells the client that the node lives
+	feedWriteBytes = 64 << 10             // of one write, about
+	feedBeat       = 15 * time.Second     // an empty line this often tells the client that the node lives
 )
 
 // Moment is something that happened, as the feed tells it. One of the parts is set.
@@ -68,8 +69,11 @@ type Feed struct {
 
 type reader struct {
 	account string
+	in      *FeedInput
 	queue   chan Moment
-	dropped int // guarded by the feed's mu
+	dropped int       // guarded by the feed's mu
+	second  time.Time // guarded by the feed's mu; when the second began in which told were told
+	told    int       // guarded by the feed's mu
 }
 
 // Watched reports whether anybody reads: who has work to do for a moment asks first.
@@ -79,12 +83,16 @@ func (f *Feed) Watched() bool {
 	return len(f.readers) > 0
 }
 
-// Tell hands m to every reader of its account. It never blocks.
+// Tell hands m to every reader of its account who wants it. It never blocks.
 func (f *Feed) Tell(m Moment) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for r := range f.readers {
-		if r.account != m.Account {
+		if r.account != m.Account || !r.in.wants(m) {
+			continue
+		}
+		if !r.inPace(m.At) {
+			r.dropped++
 			continue
 		}
 		own := m
@@ -98,7 +106,20 @@ func (f *Feed) Tell(m Moment) {
 	}
 }
 
-func (f *Feed) join(account string) (*reader, error) {
+// inPace counts a moment, and reports whether the reader wants to be told so many of this second. The caller holds the
+// feed's mu.
+func (r *reader) inPace(now time.Time) bool {
+	if r.in.Pace == 0 {
+		return true
+	}
+	if now.Sub(r.second) >= time.Second {
+		r.second, r.told = now, 0
+	}
+	r.told++
+	return r.told <= r.in.Pace
+}
+
+func (f *Feed) join(account string, in *FeedInput) (*reader, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(f.readers) >= feedReadersMax {
@@ -107,7 +128,7 @@ func (f *Feed) join(account string) (*reader, error) {
 	if f.readers == nil {
 		f.readers = map[*reader]struct{}{}
 	}
-	r := &reader{account: account, queue: make(chan Moment, feedQueue)}
+	r := &reader{account: account, in: in, queue: make(chan Moment, feedQueue)}
 	f.readers[r] = struct{}{}
 	return r, nil
 }
@@ -135,16 +156,24 @@ func (r *reader) next(room int) (Moment, bool) {
 type FeedInput struct {
 	Function string `wire:"function,query" max:"140"` // of one function only
 	Lines    bool   `wire:"lines,query"`              // log lines only
+	Brief    bool   `wire:"brief,query"`              // without what a request tells: its attempt, and the platform's own lines
+	Pace     int    `wire:"pace,query" min:"1"`       // moments per second at most; more are dropped and counted. Default all
 }
 
 func (in *FeedInput) wants(m Moment) bool {
 	var function string
 	switch {
 	case m.Line != nil:
+		if in.Brief && ofPlatform(m.Line.Text) {
+			return false
+		}
 		function = m.Line.Function
 	case in.Lines:
 		return false
 	case m.Attempt != nil:
+		if in.Brief && (m.Attempt.Cause == rouse.CauseHTTP || m.Attempt.Cause == rouse.CauseURL) {
+			return false
+		}
 		function = m.Attempt.Function
 	case m.Request != nil:
 		function = m.Request.Function
@@ -152,9 +181,19 @@ func (in *FeedInput) wants(m Moment) bool {
 	return in.Function == "" || in.Function == function
 }
 
+// ofPlatform reports whether the platform wrote a log line.
+func ofPlatform(text string) bool {
+	for _, p := range [...]string{"START RequestId: ", "END RequestId: ", "REPORT RequestId: ", "INIT_START ", "INIT_REPORT "} {
+		if strings.HasPrefix(text, p) {
+			return true
+		}
+	}
+	return false
+}
+
 func (d *Door) feed(ctx context.Context, from rouse.Origin, in *FeedInput) (*StreamOutput, error) {
 	return &StreamOutput{Type: "application/x-ndjson", Body: func(w io.Writer) error {
-		r, err := d.cfg.Feed.join(from.Principal.Account)
+		r, err := d.cfg.Feed.join(from.Principal.Account, in)
 		if err != nil {
 			return err
 		}
@@ -177,15 +216,10 @@ func (d *Door) feed(ctx context.Context, from rouse.Origin, in *FeedInput) (*Str
 			case m := <-r.queue:
 				lines.Reset()
 				for more := true; more; {
-					if in.wants(m) {
-						if err := enc.Encode(m); err != nil {
-							return err
-						}
+					if err := enc.Encode(m); err != nil {
+						return err
 					}
 					m, more = r.next(feedWriteBytes - lines.Len())
-				}
-				if lines.Len() == 0 {
-					continue
 				}
 				if _, err := w.Write(lines.Bytes()); err != nil {
 					return nil
