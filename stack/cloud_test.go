@@ -248,6 +248,9 @@ func (c *cloud) do(service, operation string, in map[string]any) (map[string]any
 	case "DeleteRule":
 		return none, c.drop(rule)
 	}
+	if service == "dynamodb" {
+		return c.doTable(operation, in)
+	}
 	return c.doAPI(service, operation, in)
 }
 

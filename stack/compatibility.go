@@ -103,7 +103,8 @@ func language() []Support {
 			"no Auth, Models, Domain, MergeDefinitions, AlwaysDeploy; the hash in a deployment's logical id is another one"},
 		{sls, "AWS::Serverless::HttpApi", differs, "no Auth, Domain; CorsConfiguration is true or a map"},
 		{sls, "AWS::Serverless::LayerVersion", works, ""},
-		{sls, "AWS::Serverless::SimpleTable, StateMachine, Application, GraphQLApi, WebSocketApi, Connectors",
+		{sls, "AWS::Serverless::SimpleTable", works, ""},
+		{sls, "AWS::Serverless::StateMachine, Application, GraphQLApi, WebSocketApi, Connectors",
 			notImplemented, ""},
 		{sls, "PropagateTags", notImplemented, ""},
 	}

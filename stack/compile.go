@@ -33,6 +33,7 @@ type compiled struct {
 type world interface {
 	ref(id string) (string, bool)
 	attr(id, name string) (any, bool)
+	made(id string) bool // the resource is there, and has all the attributes that it is going to have
 }
 
 // nothing is the world before anything exists.
@@ -40,12 +41,14 @@ type nothing struct{}
 
 func (nothing) ref(string) (string, bool)       { return "", false }
 func (nothing) attr(string, string) (any, bool) { return nil, false }
+func (nothing) made(string) bool                { return false }
 
 // evaluated is a resource's part of a template with its functions evaluated.
 type evaluated struct {
 	typ   *resource.Type
 	props map[string]any
 	deps  []string
+	notes template.Problems
 }
 
 // compile reads a source for a stack. All that can be wrong without acting is found here and reported together.
@@ -97,6 +100,7 @@ func (c *compiled) check() error {
 		e, ps := c.evaluate(r, nothing{})
 		problems = append(problems, ps...)
 		c.deps[r.ID] = e.deps
+		c.warnings = append(c.warnings, e.notes...)
 	}
 	if err := problems.Err(); err != nil {
 		return err
@@ -167,6 +171,9 @@ func (c *compiled) scope(w world, depend func(id string)) *template.Scope {
 		if v, ok := w.attr(id, name); ok {
 			return fromAny(v), nil
 		}
+		if w.made(id) {
+			return nil, fmt.Errorf("Attribute '%s' does not exist", name)
+		}
 		return nil, nil
 	}
 	sc.Import = func(name string) (string, error) {
@@ -200,6 +207,15 @@ func (c *compiled) evaluate(r *template.Resource, w world) (evaluated, template.
 		}
 	}
 	slices.Sort(e.deps)
+	if v := r.Metadata.Get(e.typ.Mark()); v != nil {
+		text, ok := sc.Eval(r.ID, v, "Metadata", e.typ.Mark()).Scalar()
+		if !ok {
+			return e, append(sc.Problems(), template.Problem{Pos: v.Pos, Resource: r.ID, Path: "Metadata." + e.typ.Mark(),
+				Text: "want a text that is known before deployment"})
+		}
+		props = e.typ.Tag(props, map[string]string{e.typ.Mark(): text})
+	}
+	e.notes = e.typ.Notes(r.ID, props)
 	var ps template.Problems
 	e.props, ps = e.typ.Check(r.ID, e.typ.Tag(props, c.st.Tags))
 	return e, ps

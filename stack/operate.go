@@ -184,6 +184,11 @@ func (r *run) attr(id, name string) (any, bool) {
 	return v, ok
 }
 
+func (r *run) made(id string) bool {
+	rec := r.records[id]
+	return rec != nil && rec.Now.PhysicalID != "" && !strings.HasSuffix(rec.Status, "_IN_PROGRESS")
+}
+
 // event makes an event of a resource, or of the stack when rec is nil.
 func (s *Stacks) event(st *stackRecord, rec *resourceRecord, status, reason string) Event {
 	e := Event{ID: uuid.NewString(), StackID: st.ID, StackName: st.Name, LogicalID: st.Name, PhysicalID: st.ID,

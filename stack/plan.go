@@ -99,6 +99,9 @@ func (f forecast) attr(id, name string) (any, bool) {
 	return v, ok
 }
 
+// made is false for all: what a resource lacks now, its update may bring.
+func (f forecast) made(string) bool { return false }
+
 // decide says what a deployment does with a resource that has the evaluated properties e.
 func decide(r *template.Resource, e evaluated, rec *resourceRecord) (action, []resource.Change) {
 	if rec == nil || rec.Now.PhysicalID == "" {

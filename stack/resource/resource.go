@@ -65,13 +65,15 @@ type Type struct {
 	naming    naming
 	keyed     bool   // its properties alone say which one it is: a second of the same cannot be
 	tags      string // the property that takes the stack's tags, as a list or map; "" when there is none
+	mark      string // the key under Metadata that becomes a tag; "" when there is none
 	create    func(context.Context, Client, *Request) (State, error)
 	update    func(context.Context, Client, *Request) (State, error)
 	remove    func(context.Context, Client, *Request) error
 	find      func(context.Context, Client, *Request) (State, bool, error)
 	ready     func(context.Context, Client, *Request) (bool, error)
 	check     func(props *template.Value) template.Problems
-	replaceIf func(old, props map[string]any) bool // a change that the table alone does not show as a replacement
+	notes     func(props *template.Value) template.Problems // what is accepted and works differently
+	replaceIf func(old, props map[string]any) bool          // a change that the table alone does not show as a replacement
 }
 
 // naming says how physical names are made up.
@@ -85,7 +87,8 @@ type naming struct {
 // Types are all resource types by name.
 func Types() map[string]*Type {
 	all := map[string]*Type{}
-	for _, list := range [][]*Type{lambdaTypes(), iamTypes(), restTypes(), httpTypes(), otherTypes()} {
+	for _, list := range [][]*Type{lambdaTypes(), iamTypes(), restTypes(), httpTypes(), otherTypes(),
+		tableTypes()} {
 		for _, t := range list {
 			all[t.Name] = t
 		}
@@ -202,6 +205,22 @@ func (t *Type) Tag(props *template.Value, tags map[string]string) *template.Valu
 	}
 	return props.With(t.tags, list)
 }
+
+// Notes tell what of evaluated properties is accepted and works differently than somebody may believe.
+func (t *Type) Notes(id string, props *template.Value) template.Problems {
+	if t.notes == nil {
+		return nil
+	}
+	ps := t.notes(props)
+	for i := range ps {
+		ps[i].Resource = id
+	}
+	return ps
+}
+
+// Mark is the key under Metadata that gives the resource a tag of the same name, for templates that have to deploy on AWS
+// without it; "" when the type has none.
+func (t *Type) Mark() string { return t.mark }
 
 func (t *Type) property(name string) *Property {
 	for _, p := range t.Properties {

@@ -24,6 +24,7 @@ type recorder struct {
 	log     strings.Builder
 	answers map[string]string // by operation
 	fail    string            // operation that is refused
+	tables  tables
 }
 
 func (r *recorder) Call(_ context.Context, service, operation string, in, out any) error {
@@ -39,10 +40,28 @@ func (r *recorder) Call(_ context.Context, service, operation string, in, out an
 	if !ok {
 		answer = `{}`
 	}
+	if service == "dynamodb" {
+		if answer, err = r.ofTables(operation, b); err != nil {
+			return err
+		}
+	}
 	if out == nil {
 		return nil
 	}
 	return json.Unmarshal([]byte(answer), out)
+}
+
+func (r *recorder) ofTables(operation string, in []byte) (string, error) {
+	if r.tables.all == nil {
+		r.tables = tables{map[string]map[string]any{}, map[string]string{}}
+	}
+	var m map[string]any
+	if err := json.Unmarshal(in, &m); err != nil {
+		return "", err
+	}
+	out, err := r.tables.call(operation, m)
+	b, _ := json.Marshal(out)
+	return string(b), err
 }
 
 var answers = map[string]string{
@@ -143,7 +162,7 @@ func live(t *testing.T, typ *resource.Type, in string) string {
 				}
 				req.Old, req.Props = props, next
 				if _, err := typ.Update(t.Context(), c, req); err != nil {
-					return err.Error()
+					return err.Error() + "\n"
 				}
 				props, next = next, props
 			}

@@ -126,13 +126,15 @@ func (x *expander) resource(r *template.Resource) {
 		(&function{x: x, r: r}).expand()
 	case "LayerVersion":
 		x.layer(r)
+	case "SimpleTable":
+		x.simpleTable(r)
 	case "Api", "HttpApi":
-	case "SimpleTable", "StateMachine", "Application", "GraphQLApi", "Connector", "CapacityProvider", "WebSocketApi":
+	case "StateMachine", "Application", "GraphQLApi", "Connector", "CapacityProvider", "WebSocketApi":
 		x.refuse(r.TypePos, r.ID, "", "%s", r.Type)
 	default:
 		x.wrong(r.TypePos, r.ID, "", "there is no %s%s", r.Type,
-			template.Suggest(r.Type, []string{prefix + "Function", prefix + "Api", prefix + "HttpApi", prefix +
-				"LayerVersion"}))
+			template.Suggest(r.Type, []string{prefix + "Function", prefix + "Api", prefix + "HttpApi",
+				prefix + "LayerVersion", prefix + "SimpleTable"}))
 	}
 }
 

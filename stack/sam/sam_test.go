@@ -96,7 +96,7 @@ func TestErrors(t *testing.T) {
 }
 
 func TestUnsupportedIsItsOwnKind(t *testing.T) {
-	_, _, err := transform("t.yaml", []byte("Transform: AWS::Serverless-2016-10-31\nResources: {T: {Type: AWS::Serverless::SimpleTable}}\n"))
+	_, _, err := transform("t.yaml", []byte("Transform: AWS::Serverless-2016-10-31\nResources: {T: {Type: AWS::Serverless::StateMachine}}\n"))
 	if got := rouse.KindOf(err); got != rouse.Unsupported {
 		t.Errorf("got kind %v (%v), want unsupported", got, err)
 	}
