@@ -1,8 +1,8 @@
 // Package meter counts what functions use and what that costs.
 //
 // Every attempt of an invocation, whatever caused it, leaves one Record: who, why, how it started, where its time went,
-// what it peaked at and what it cost by the price book. Records are kept for a while, oldest dropped first; the sums per
-// function and hour made from them are kept for good. Both are written together, behind the response, in one transaction
+// what it peaked at and what it cost by the price book. Records are kept for a while, compressed in blocks, oldest dropped
+// first; the sums per function and hour made from them are kept for good. Both are written together, behind the response, in one transaction
 // a second at most: a crash loses at most the last second of usage, never an answer.
 //
 //	Record ──► buffer ──(Run, every second)──► one Update: records + sums
@@ -41,7 +41,7 @@ const (
 	sweepBatch  = 1_000
 	UsageMax    = 10_000 // lines of one Usage answer
 	RecordsPage = 1_000  // records of one Records answer
-	formatV     = 1
+	formatV     = 2
 	room        = "meter"
 )
 
@@ -99,7 +99,7 @@ type Config struct {
 	Region     string
 	Book       Book             // what things cost
 	Retention  time.Duration    // how long records are kept; default 7 days
-	RecordsMax int              // records kept per account; default 200,000
+	RecordsMax int              // records kept per account, and up to a block more; default 200,000
 	Now        func() time.Time // default time.Now
 	Logger     *slog.Logger     // default: none
 }
@@ -112,7 +112,7 @@ type Meter struct {
 	mu      sync.Mutex
 	waiting []Record // guarded by mu; at most bufferMax
 	dropped int      // guarded by mu
-	seq     uint64   // guarded by mu; tells apart records of one millisecond
+	seq     uint64   // guarded by mu; tells apart blocks that begin at one moment
 	kick    chan struct{}
 }
 
@@ -130,10 +130,11 @@ func Open(ctx context.Context, cfg Config) (*Meter, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	if err := format.Check(ctx, cfg.Store, room, formatV); err != nil {
+	m := &Meter{cfg: cfg, metrics: newMetrics(), kick: make(chan struct{}, 1)}
+	if err := format.Check(ctx, cfg.Store, room, formatV, m.gather); err != nil {
 		return nil, fmt.Errorf("open meter: %w", err)
 	}
-	return &Meter{cfg: cfg, metrics: newMetrics(), kick: make(chan struct{}, 1)}, nil
+	return m, nil
 }
 
 // Book is the price list in force.
@@ -243,13 +244,13 @@ func (m *Meter) write(ctx context.Context, batch []Record, first uint64) error {
 		s.add(r)
 		sums[k] = s
 	}
+	cut, err := blocks(batch)
+	if err != nil {
+		return err
+	}
 	return m.cfg.Store.Update(ctx, func(tx kv.Tx) error {
-		for i, r := range batch {
-			b, err := json.Marshal(r)
-			if err != nil {
-				return err
-			}
-			tx.Set(m.recordKey(r.Account, r.At, first+uint64(i)), b)
+		for i, b := range cut {
+			tx.Set(m.blockKey(b.account, b.first, first+uint64(i)), b.value)
 		}
 		for k, s := range sums {
 			key := tuple.Key(k.account, m.cfg.Region, room, "sum", k.hour, k.function)
@@ -279,10 +280,4 @@ func addSum(tx kv.Tx, key []byte, s Sum) error {
 	}
 	tx.Set(key, b)
 	return nil
-}
-
-// recordKey orders records by the time they ended. The sequence restarts with the process, so the clock's nanoseconds
-// stand before it.
-func (m *Meter) recordKey(account string, at time.Time, seq uint64) []byte {
-	return tuple.Key(account, m.cfg.Region, room, "rec", at, uint64(at.Nanosecond()), seq)
 }

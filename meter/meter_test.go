@@ -105,6 +105,7 @@ func TestOldRecordsGoAndSumsStay(t *testing.T) {
 	bubble(t, meter.Config{Retention: time.Hour, RecordsMax: 3}, func(ctx context.Context, m *meter.Meter) {
 		for range 10 {
 			m.Record(attempt("f", meter.OK, time.Second))
+			time.Sleep(10 * time.Second) // a block each
 		}
 		time.Sleep(2 * time.Minute)
 		if recs, err := m.Records(ctx, account, "", time.Time{}, 0); err != nil || len(recs) != 3 {

@@ -105,34 +105,6 @@ func (m *Meter) Usage(ctx context.Context, account string, from, to time.Time) (
 	return lines[:min(len(lines), UsageMax)], nil
 }
 
-// Records lists attempts, newest first, of one function or of all when function is "", that ended before a moment.
-func (m *Meter) Records(ctx context.Context, account, function string, before time.Time, limit int) ([]Record, error) {
-	if limit <= 0 || limit > RecordsPage {
-		limit = RecordsPage
-	}
-	r := tuple.Prefix(account, m.cfg.Region, room, "rec")
-	if !before.IsZero() {
-		r.To = tuple.Key(account, m.cfg.Region, room, "rec", before)
-	}
-	r.Reverse = true
-	var out []Record
-	err := m.pages(ctx, r, func(p kv.Pair) (bool, error) {
-		var rec Record
-		if err := json.Unmarshal(p.Value, &rec); err != nil {
-			return false, err
-		}
-		rec.Account = account
-		if function == "" || rec.Function == function {
-			out = append(out, rec)
-		}
-		return len(out) < limit, nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("read usage records: %w", err)
-	}
-	return out, nil
-}
-
 // pages walks r in views short enough for the store until visit says stop.
 func (m *Meter) pages(ctx context.Context, r kv.Range, visit func(kv.Pair) (more bool, err error)) error {
 	for {
@@ -202,20 +174,31 @@ func (m *Meter) accounts(ctx context.Context) ([]string, error) {
 }
 
 func (m *Meter) sweepAccount(ctx context.Context, account string) error {
-	all := tuple.Prefix(account, m.cfg.Region, room, "rec")
-	old := kv.Range{From: all.From, To: tuple.Key(account, m.cfg.Region, room, "rec", m.cfg.Now().Add(-m.cfg.Retention))}
+	all := tuple.Prefix(account, m.cfg.Region, room, "blk")
+	age := m.cfg.Now().Add(-m.cfg.Retention - blockSpan)
+	old := kv.Range{From: all.From, To: tuple.Key(account, m.cfg.Region, room, "blk", age)}
 	if err := m.drop(ctx, old, -1); err != nil {
 		return err
 	}
-	n := 0
-	err := m.pages(ctx, all, func(kv.Pair) (bool, error) { n++; return true, nil })
-	if err != nil || n <= m.cfg.RecordsMax {
+	var sizes []int
+	total := 0
+	err := m.pages(ctx, all, func(p kv.Pair) (bool, error) {
+		n, _, err := blockCount(p.Value)
+		sizes, total = append(sizes, n), total+n
+		return true, err
+	})
+	if err != nil {
 		return err
 	}
-	return m.drop(ctx, all, n-m.cfg.RecordsMax)
+	over := 0
+	for over < len(sizes) && total-sizes[over] >= m.cfg.RecordsMax { // whole blocks only
+		total -= sizes[over]
+		over++
+	}
+	return m.drop(ctx, all, over)
 }
 
-// drop deletes the first n records of r, all when n is negative.
+// drop deletes the first n keys of r, all when n is negative.
 func (m *Meter) drop(ctx context.Context, r kv.Range, n int) error {
 	for n != 0 {
 		limit := sweepBatch
