@@ -18,7 +18,9 @@ func TestStarts(t *testing.T) {
 		{"slow handlers, one each", demand{run: time.Second, boot: 20 * ms, instances: 1, waiting: 5}, 5},
 		{"a fast handler, a short queue", demand{run: ms / 10, boot: 20 * ms, instances: 1, waiting: 60}, 0},
 		{"a fast handler, a long queue", demand{run: ms, boot: 20 * ms, instances: 1, waiting: 100}, 5},
-		{"somebody has waited for long", demand{run: ms / 10, boot: 20 * ms, instances: 4, waiting: 2, oldest: patience}, 1},
+		{"somebody has waited, nothing moves", demand{run: ms / 10, boot: 20 * ms, instances: 4, waiting: 2, oldest: patience, still: patience}, 1},
+		{"somebody has waited, it moves", demand{run: ms / 10, boot: 20 * ms, instances: 4, waiting: 2, oldest: impatience - 1, still: ms}, 0},
+		{"somebody has waited for long", demand{run: ms / 10, boot: 20 * ms, instances: 4, waiting: 2, oldest: impatience, still: ms}, 1},
 	} {
 		if got := c.d.starts(); got != c.want {
 			t.Errorf("%s: %d, want %d", c.name, got, c.want)

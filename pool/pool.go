@@ -91,6 +91,9 @@ type set struct {
 	retired  bool
 	run      time.Duration // how long an attempt takes at best, lately; 0 before the first has ended
 	boot     time.Duration // the same of a start
+	moved    time.Time     // when the queue last became shorter
+	watcher  *time.Timer
+	watched  bool // watcher runs
 }
 
 // ticket is a caller's place in the queue of its set.
@@ -149,10 +152,8 @@ func (p *Pool) lend(ctx context.Context, v *catalog.Version) (grant, error) {
 	s.waiting = append(s.waiting, t)
 	p.waiting++
 	p.scale(s)
+	p.watch(s)
 	p.mu.Unlock()
-	// What scale decided for others need not be enough for this one, and may be dropped when they go.
-	later := time.AfterFunc(patience, func() { p.rescale(s) })
-	defer later.Stop()
 
 	select {
 	case g := <-t.got:

@@ -69,6 +69,7 @@ func (p *Pool) failed(s *set, g grant) {
 func (p *Pool) answer(s *set, g grant) {
 	t := s.waiting[0]
 	s.waiting = s.waiting[1:]
+	s.moved = time.Now()
 	p.waiting--
 	t.got <- g
 }
