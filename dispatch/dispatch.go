@@ -14,10 +14,10 @@
 //	                                      └ moved on every 10 s while the attempt runs
 //
 // An entry is never out of the queue while it is worked on: claiming moves it to a later due time, and whoever works on it
-// keeps moving it. When a node dies, its entries become due again within half a minute and another attempt is made, so an
-// accepted event runs at least once. Attempts are counted before they start. An entry that cannot be read is set aside. Events
-// older than their function wants are not tried; destinations are told with the rights of the function's role, and may be told
-// twice by a node that dies between that and settling the entry.
+// keeps moving it. When a node dies, its entries become due again within half a minute, or at the next start where no other
+// node works on the store, and another attempt is made: an accepted event runs at least once. Attempts are counted before they
+// start. An entry that cannot be read is set aside. Events older than their function wants are not tried; destinations are told
+// with the rights of the function's role, and may be told twice by a node that dies between that and settling the entry.
 //
 // A function error is retried after one minute and then after two, twice by default, as on Lambda
 // (https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html). Throttles and faults of the
@@ -70,6 +70,7 @@ type Config struct {
 	Deliver     rouse.Deliverer                           // for destinations; nil: none
 	Concurrency int                                       // attempts at once per account, default 1000
 	Workers     int                                       // asynchronous attempts at once on this node, default 256
+	Alone       bool                                      // no other node works on Store: what is held at Open, a dead one held
 	Logger      *slog.Logger
 }
 
@@ -91,7 +92,7 @@ const (
 	formatV = 1
 )
 
-// Open checks the queue's format. Asynchronous invocations run while Run does.
+// Open checks the queue's format and, when it is alone, frees what a dead node held. Asynchronous invocations run while Run does.
 func Open(ctx context.Context, cfg Config) (*Dispatcher, error) {
 	if cfg.Concurrency == 0 {
 		cfg.Concurrency = 1000
@@ -114,6 +115,11 @@ func Open(ctx context.Context, cfg Config) (*Dispatcher, error) {
 		working: map[string]int{},
 	}
 	d.ended = sync.NewCond(&d.mu)
+	if cfg.Alone {
+		if err := d.reclaim(ctx); err != nil {
+			return nil, fmt.Errorf("open dispatch: take over from a dead node: %w", err)
+		}
+	}
 	return d, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -406,6 +407,67 @@ func TestAnAcceptedEventSurvives(t *testing.T) {
 			t.Errorf("events of %v bytes ran, want small with 7 and large with %d", got, 900<<10+2)
 		}
 	})
+}
+
+// TestWhatADeadNodeHeld: a node dies with an attempt under way, and its entry is still held when the next one opens the store.
+// Alone, that one makes the next attempt at once; beside others, which may be at it, it waits until the hold has run out. What
+// waits for its retry waits for it in both.
+func TestWhatADeadNodeHeld(t *testing.T) {
+	for _, alone := range []bool{true, false} {
+		t.Run(fmt.Sprintf("alone %v", alone), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				dead := make(chan struct{})
+				w := &world{functions: functions{"retried": fails,
+					"f": func(inv rouse.Invocation) (rouse.Result, error) { <-dead; return ok(inv) }}}
+				store := &faulty{Store: kvtest.Memory(t)}
+				var gone atomic.Bool
+				store.update = func() error {
+					if gone.Load() {
+						return errors.New("the node is dead")
+					}
+					return nil
+				}
+				cfg := w.config(store)
+				const count = 1200 // more than reclaim looks at in one transaction
+				cfg.Workers, cfg.Concurrency = 4*(count+1), 2*count
+				stop := run(t, cfg, func(ctx context.Context, d *dispatch.Dispatcher) {
+					if err := d.Enqueue(ctx, event("retried", "again")); err != nil {
+						t.Fatal(err)
+					}
+					for i := range count {
+						if err := d.Enqueue(ctx, event("f", fmt.Sprint(i))); err != nil {
+							t.Fatal(err)
+						}
+					}
+					time.Sleep(25 * time.Second) // they are held on
+					synctest.Wait()
+				})
+				gone.Store(true) // from here on it writes nothing any more
+				close(dead)
+				stop()
+				w.functions["f"], w.calls = ok, nil
+				cfg.Store, cfg.Alone = store.Store, alone
+				opened := time.Since(epoch)
+				run(t, cfg, func(context.Context, *dispatch.Dispatcher) { time.Sleep(2 * time.Minute) })()
+				latest := map[string]time.Duration{}
+				attempts := map[string]int{}
+				for _, c := range w.calls {
+					name, _, _ := c.inv.Function.FunctionName()
+					latest[name] = max(latest[name], c.at-opened)
+					attempts[name] = max(attempts[name], c.inv.Attempt)
+				}
+				if got := len(w.calls); got != count+1 || attempts["f"] != 2 {
+					t.Errorf("%d calls, at most the %dth of its event, want %d, each of the %d the second", got, attempts["f"], count+1, count)
+				}
+				if soon := latest["f"] < time.Second; soon != alone {
+					t.Errorf("alone %v: the last of what was held ran after %s", alone, latest["f"])
+				}
+				if got := latest["retried"]; got < 30*time.Second {
+					t.Errorf("the retry ran after %s, want its minute since the failure", got)
+				}
+			})
+		})
+	}
 }
 
 // TestAStopIsNoFailure: an attempt that is ended because the node stops uses up no retry and is made again at once by the

@@ -38,6 +38,7 @@ type entry struct {
 	Stalls        int          `json:"stalls"`           // tries that never reached the function, in a row
 	Crowds        int          `json:"crowds,omitempty"` // times in a row that its function had its share of the workers
 	Due           time.Time    `json:"due"`
+	Held          bool         `json:"held,omitempty"` // somebody works on it until then
 }
 
 // The queue belongs to the platform, not to an account: one claim serves all.
@@ -109,7 +110,7 @@ func (d *Dispatcher) claim(ctx context.Context, limit int) ([]entry, error) {
 				tx.Set(tuple.Key("", d.cfg.Region, room, "unreadable", p.Key), p.Value)
 				continue
 			}
-			e.Due = tx.Now().Add(holdFor)
+			e.Due, e.Held = tx.Now().Add(holdFor), true
 			if err := d.place(tx, e); err != nil {
 				return err
 			}

@@ -83,7 +83,9 @@ func (d *Dispatcher) settle(ctx context.Context, e entry, next *entry) {
 	if next == nil {
 		err = d.finish(ctx, e)
 	} else {
-		_, err = d.move(ctx, e, *next)
+		to := *next
+		to.Held = false
+		_, err = d.move(ctx, e, to)
 	}
 	if err != nil {
 		d.cfg.Logger.Error("async queue: settle", "inv", e.ID, "fn", e.Function, "err", err)
