@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/rouse-dev/rouse/sandbox"
 	"github.com/rouse-dev/rouse/sandbox/ns"
 	"github.com/rouse-dev/rouse/sandbox/sandboxtest"
@@ -34,6 +36,7 @@ func payload(t *testing.T) string {
 		if err != nil {
 			t.Fatal(err)
 		}
+		baits(t, dir, name)
 		return dir
 	}
 	build := exec.Command("go", "build", "-o", name, "./testdata/escape")
@@ -41,7 +44,36 @@ func payload(t *testing.T) string {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build the payload: %v\n%s", err, out)
 	}
+	baits(t, dir, name)
 	return dir
+}
+
+// baits puts into the code what would help it if it counted: a program that is its owner's whoever runs it, and, where the
+// test may make them, devices that everybody may open.
+func baits(t *testing.T, dir, program string) {
+	t.Helper()
+	b, err := os.ReadFile(program)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, "setuid"), b, 0o755)
+	}
+	if err == nil {
+		err = os.Chmod(filepath.Join(dir, "setuid"), 0o755|os.ModeSetuid|os.ModeSetgid)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if os.Geteuid() != 0 {
+		return
+	}
+	for name, minor := range map[string]uint32{"mem": 1, "kmsg": 11} {
+		device := filepath.Join(dir, name)
+		if err := unix.Mknod(device, unix.S_IFCHR|0o666, int(unix.Mkdev(1, minor))); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(device, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // run starts the payload in b.
@@ -73,6 +105,13 @@ func TestEscapesRootless(t *testing.T) {
 func testEscapes(t *testing.T, d *ns.Driver, code string) {
 	other := sandboxtest.Create(t, d, sandbox.Spec{})
 	sandboxtest.Shell(t, other, "echo s3cret > /tmp/secret-of-another; chmod 777 /tmp/secret*; echo up; read x").Expect("up")
+	_, otherPort := listen(t, other)
+	key := 0x726f0000 | os.Getpid()&0xffff // what the host shares with whoever knows the number
+	shm, err := unix.SysvShmGet(key, 4096, unix.IPC_CREAT|0o666)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.SysvShmCtl(shm, unix.IPC_RMID, nil) //nolint:errcheck // goes with the machine at the latest
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -94,12 +133,14 @@ func testEscapes(t *testing.T, d *ns.Driver, code string) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	if err := b.Exec([]string{"/var/task/escape"}, []string{"HOST_PORT=" + port}, "/tmp", []*os.File{nil0(t), w, w}); err != nil {
+	_, platform := listen(t, b)
+	env := []string{"HOST_PORT=" + port, "OTHER_PORT=" + otherPort, "PLATFORM_PORT=" + platform, "HOST_SHM=" + strconv.Itoa(key)}
+	if err := b.Exec([]string{"/var/task/escape"}, env, "/tmp", []*os.File{nil0(t), w, w}); err != nil {
 		t.Fatal(err)
 	}
 	_ = w.Close()
 	lines := strings.Split(strings.TrimSpace(readAll(t, r)), "\n")
-	if len(lines) < 150 {
+	if len(lines) < 175 {
 		t.Errorf("attempts: got %d, want all of them:\n%s", len(lines), strings.Join(lines, "\n"))
 	}
 	for _, line := range lines {
@@ -115,6 +156,21 @@ func testEscapes(t *testing.T, d *ns.Driver, code string) {
 	if got := b.Exit(); got != (sandbox.Exit{}) {
 		t.Errorf("the payload's own end: got %+v, want success", got)
 	}
+}
+
+// listen has the platform listen in a sandbox, and tells the port.
+func listen(t *testing.T, b sandbox.Sandbox) (l net.Listener, port string) {
+	t.Helper()
+	l, addr, err := b.Listen(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	_, port, err = net.SplitHostPort(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l, port
 }
 
 func TestFilesLimitHolds(t *testing.T) {
@@ -141,6 +197,17 @@ func TestTmpLimitHolds(t *testing.T) {
 		if got, want := line, strconv.FormatInt(c.want, 10)+" write /tmp/flood: no space left on device"; got != want {
 			t.Errorf("a flood of /tmp: got %q, want %q", got, want)
 		}
+	}
+}
+
+// TestTmpFilesLimitHolds: empty files take no room of /tmp, and memory of the kernel.
+func TestTmpFilesLimitHolds(t *testing.T) {
+	d := open(t, ns.Config{})
+	b := sandboxtest.Create(t, d, sandbox.Spec{Limits: sandbox.Limits{TmpBytes: 16 << 20}})
+	line := run(t, b, payload(t), "files").Line()
+	n, rest, _ := strings.Cut(line, " ")
+	if k, _ := strconv.Atoi(n); k < 1000 || k > 16<<10 || !strings.Contains(rest, "no space left on device") {
+		t.Errorf("empty files made: got %q, want at most %d, then no space", line, 16<<10)
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"unsafe"
 
@@ -24,6 +23,12 @@ func main() {
 		return
 	case len(os.Args) > 1 && os.Args[1] == "tmp":
 		flood()
+		return
+	case len(os.Args) > 1 && os.Args[1] == "files":
+		files()
+		return
+	case len(os.Args) > 1 && os.Args[1] == "who":
+		fmt.Println(who())
 		return
 	case len(os.Args) > 1 && os.Args[1] == "memory":
 		memory()
@@ -66,6 +71,7 @@ func str(s string) uintptr { return uintptr(unsafe.Pointer(&append([]byte(s), 0)
 func attempts() []attempt {
 	list := []attempt{}
 	add := func(name string, try func() error) { list = append(list, attempt{name, try}) }
+	add("find an inherited descriptor", inherited) // before others open some
 	for _, p := range []string{"/etc/shadow", "/etc/ssh", "/root", "/home", "/work", "/boot", "/sys", "/var/lib", "/var/run",
 		"/dev/mem", "/dev/kmsg", "/dev/vda", "/dev/sda", "/dev/fuse", "/dev/net/tun", "/.host", "/proc/kcore", "/proc/kmsg"} {
 		add("read "+p, func() error { f, err := os.Open(p); close(f); return err })
@@ -106,6 +112,8 @@ func attempts() []attempt {
 	processes(add)
 	kernel(add)
 	sockets(add)
+	gains(add)
+	listeners(add)
 	return list
 }
 
@@ -267,10 +275,8 @@ func closeConn(c net.Conn) {
 }
 
 func port() string {
-	for _, e := range os.Environ() {
-		if p, ok := strings.CutPrefix(e, "HOST_PORT="); ok {
-			return p
-		}
+	if p := os.Getenv("HOST_PORT"); p != "" {
+		return p
 	}
 	return "1"
 }
