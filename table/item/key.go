@@ -51,7 +51,8 @@ func AppendKey(dst []byte, v Value) []byte {
 	return append(dst, byte(len(raw)))
 }
 
-// AppendKeyPrefix appends what the AppendKey of every S or B that begins with v begins with, and no other.
+// AppendKeyPrefix appends what the AppendKey of every S or B that begins with v begins with. Those keys are the ones with
+// that prefix that are not below the AppendKey of v itself: "a" is filled up like the beginning of "a\x00", and below it.
 func AppendKeyPrefix(dst []byte, v Value) []byte {
 	if v.t != TypeString && v.t != TypeBinary {
 		panic("item: a prefix of type " + v.t.String())
