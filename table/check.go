@@ -1,0 +1,242 @@
+package table
+
+import (
+	"github.com/rouse-dev/rouse/table/expr"
+	"github.com/rouse-dev/rouse/table/item"
+)
+
+// DynamoDB's texts about keys.
+const (
+	textKeySchema = "The provided key element does not match the schema"
+	textHashSize  = "Size of hashkey has exceeded the maximum size limit of2048 bytes" // as AWS writes it
+	textRangeSize = "Aggregated size of all range keys has exceeded the size limit of 1024 bytes"
+	textScalar    = "Key attributes must be scalars; list random access '[]' and map lookup '.' are not allowed: "
+)
+
+// part is one attribute of a key.
+type part struct {
+	name string
+	kind item.Type
+	hash bool
+}
+
+// parts are the attributes of the table's key.
+func (s *schema) parts() []part {
+	return partsOf(s.Key, s.hashType, s.rangType)
+}
+
+func (x *index) parts() []part { return partsOf(x.Key, x.hashType, x.rangType) }
+
+func partsOf(k Key, hashType, rangType item.Type) []part {
+	if k.Range == "" {
+		return []part{{k.Hash, hashType, true}}
+	}
+	return []part{{k.Hash, hashType, true}, {k.Range, rangType, false}}
+}
+
+// checkKey checks a key as a request gives it: these attributes and no other.
+func (s *schema) checkKey(key item.Item) error {
+	n := 1
+	if s.Key.Range != "" {
+		n = 2
+	}
+	if len(key) != n {
+		return invalid(textKeySchema)
+	}
+	if err := checkPart(key, s.Key.Hash, s.hashType, true); err != nil {
+		return err
+	}
+	if n == 2 {
+		return checkPart(key, s.Key.Range, s.rangType, false)
+	}
+	return nil
+}
+
+// checkPart checks one attribute of a key that a request gives.
+func checkPart(key item.Item, name string, kind item.Type, hash bool) error {
+	v := key[name]
+	if v.Type() != kind {
+		return invalid(textKeySchema)
+	}
+	return checkKeyValue(name, v, hash)
+}
+
+// checkKeyValue checks the size of a key attribute, whose type is right.
+func checkKeyValue(name string, v item.Value, hash bool) error {
+	if v.Type() == item.TypeNumber {
+		return nil
+	}
+	switch n := v.Len(); {
+	case n == 0:
+		return invalid("One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty %s value. Key: %s",
+			long(v.Type()), name)
+	case hash && n > item.PartitionKeyMax:
+		return invalidValue(textHashSize)
+	case !hash && n > item.SortKeyMax:
+		return invalidValue(textRangeSize)
+	}
+	return nil
+}
+
+// long is what texts call the types of keys that can be empty.
+func long(t item.Type) string {
+	if t == item.TypeBinary {
+		return "binary"
+	}
+	return "string"
+}
+
+// checkItem checks the keys of an item that is put: the table's and those of its indexes.
+func (s *schema) checkItem(it item.Item) error {
+	if err := checkOwn(it, s.Key.Hash, s.hashType, true); err != nil {
+		return err
+	}
+	if s.Key.Range != "" {
+		if err := checkOwn(it, s.Key.Range, s.rangType, false); err != nil {
+			return err
+		}
+	}
+	for i := range s.indexes {
+		x := &s.indexes[i]
+		if err := x.checkEntry(it, x.Key.Hash, x.hashType, true); err != nil {
+			return err
+		}
+		if x.Key.Range == "" {
+			continue
+		}
+		if err := x.checkEntry(it, x.Key.Range, x.rangType, false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkOwn checks an attribute of the table's key within an item.
+func checkOwn(it item.Item, name string, kind item.Type, hash bool) error {
+	v, ok := it[name]
+	if !ok {
+		return invalidValue("Missing the key %s in the item", name)
+	}
+	if v.Type() != kind {
+		return invalidValue("Type mismatch for key %s expected: %s actual: %s", name, kind, v.Type())
+	}
+	return checkKeyValue(name, v, hash)
+}
+
+func (x *index) errType(name string, want, got item.Type) error {
+	return invalidValue("Type mismatch for Index Key %s Expected: %s Actual: %s IndexName: %s", name, want, got, x.Name)
+}
+
+// checkEntry checks an attribute of the index's key within an item, if it is there.
+func (x *index) checkEntry(it item.Item, name string, kind item.Type, hash bool) error {
+	v, ok := it[name]
+	if !ok {
+		return nil
+	}
+	if v.Type() != kind {
+		return x.errType(name, kind, v.Type())
+	}
+	if kind == item.TypeNumber {
+		return nil
+	}
+	if v.Len() == 0 {
+		return invalid("One or more parameter values are not valid. A value specified for a secondary index key is not supported. "+
+			"The AttributeValue for a key attribute cannot contain an empty %s value. IndexName: %s, IndexKey: %s", long(kind), x.Name, name)
+	}
+	return checkKeyValue(name, v, hash)
+}
+
+// checkTypes checks the types that an update gives to index keys, as far as they are known without the item.
+func (s *schema) checkTypes(u *expr.Update) error {
+	for i := range s.indexes {
+		x := &s.indexes[i]
+		for _, p := range x.parts() {
+			if t, ok := u.TypeOf(p.name); ok && t != p.kind {
+				return x.errType(p.name, p.kind, t)
+			}
+		}
+	}
+	return nil
+}
+
+// checkUpdated checks the index keys that an update of item old has changed to make it it: what an item has had since
+// before there was the index does not stand in the way of other updates.
+func (s *schema) checkUpdated(old, it item.Item) error {
+	for i := range s.indexes {
+		x := &s.indexes[i]
+		for _, p := range x.parts() {
+			is := it[p.name]
+			if was, ok := old[p.name]; is.IsAbsent() || ok && was.Equal(is) {
+				continue
+			}
+			if is.Type() != p.kind {
+				return invalid("The update expression attempted to update the secondary index key to unsupported type")
+			}
+			if err := x.checkEntry(it, p.name, p.kind, p.hash); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// checkPaths refuses paths that lead into key attributes.
+func (s *schema) checkPaths(paths []item.Path) error {
+	for _, p := range paths {
+		if len(p) < 2 {
+			continue
+		}
+		if name := p[0].Name; name == s.Key.Hash || name == s.Key.Range {
+			return invalid(textScalar+"Key: %s", name)
+		}
+	}
+	for _, p := range paths {
+		if len(p) < 2 {
+			continue
+		}
+		for i := range s.indexes {
+			if name := p[0].Name; name == s.indexes[i].Key.Hash || name == s.indexes[i].Key.Range {
+				return invalid(textScalar+"IndexKey: %s", name)
+			}
+		}
+	}
+	return nil
+}
+
+// fits reports whether it has an entry in x: both attributes are there, of the right types and sizes.
+func (x *index) fits(it item.Item) bool {
+	if x.checkEntry(it, x.Key.Hash, x.hashType, true) != nil {
+		return false
+	}
+	if _, ok := it[x.Key.Hash]; !ok {
+		return false
+	}
+	if x.Key.Range == "" {
+		return true
+	}
+	_, ok := it[x.Key.Range]
+	return ok && x.checkEntry(it, x.Key.Range, x.rangType, false) == nil
+}
+
+// entry is what x keeps of an item.
+func (x *index) entry(it item.Item) item.Item {
+	if x.carries == nil {
+		return it
+	}
+	e := make(item.Item, len(x.carries))
+	for name := range x.carries {
+		if v, ok := it[name]; ok {
+			e[name] = v
+		}
+	}
+	return e
+}
+
+// keyOf are the key attributes of an item.
+func (s *schema) keyOf(it item.Item) item.Item {
+	key := item.Item{s.Key.Hash: it[s.Key.Hash]}
+	if s.Key.Range != "" {
+		key[s.Key.Range] = it[s.Key.Range]
+	}
+	return key
+}

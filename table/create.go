@@ -1,0 +1,229 @@
+package table
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/rouse-dev/rouse"
+	"github.com/rouse-dev/rouse/kv"
+	"github.com/rouse-dev/rouse/kv/tuple"
+)
+
+// ARN is the name of a table.
+func (t *Tables) ARN(account, name string) string {
+	return rouse.ARN{Service: "dynamodb", Region: t.cfg.Region, Account: account, Resource: "table/" + name}.String()
+}
+
+// Create makes a table. What it answers says Creating, as AWS does; the table is there when it answers.
+func (t *Tables) Create(ctx context.Context, account string, def Definition) (*Description, error) {
+	if err := t.readCacheTag(&def); err != nil {
+		return nil, err
+	}
+	if err := def.check(); err != nil {
+		return nil, err
+	}
+	if err := t.checkRoom(ctx, account); err != nil {
+		return nil, err
+	}
+	id, err := uuid.NewRandom()
+	if err != nil {
+		return nil, fmt.Errorf("create table: %w", err)
+	}
+	number := binary.BigEndian.Uint64(id[:8]) ^ binary.BigEndian.Uint64(id[8:])
+	var d *descriptor
+	err = t.cfg.Store.Update(ctx, func(tx kv.Tx) error {
+		heads, err := tx.GetAll([][]byte{t.headKey(account, def.Name), t.numberKey(number)})
+		if err != nil {
+			return err
+		}
+		if heads[0] != nil {
+			return errInUse("Table already exists: %s", def.Name)
+		}
+		if heads[1] != nil {
+			return fmt.Errorf("create table: the number %d is taken", number)
+		}
+		d = t.newDescriptor(account, def, id.String(), number, tx.Now())
+		tx.Set(t.numberKey(number), tuple.Key(account, def.Name))
+		if err := t.setStream(tx, account, d, def.Stream, tx.Now()); err != nil {
+			return err
+		}
+		return t.write(tx, account, d)
+	})
+	if err != nil {
+		return nil, err
+	}
+	answer := d.Description
+	answer.Status = Creating
+	answer.GlobalIndexes = append([]Index(nil), answer.GlobalIndexes...)
+	for i := range answer.GlobalIndexes {
+		answer.GlobalIndexes[i].Status = Creating
+	}
+	return &answer, nil
+}
+
+// checkRoom refuses one table too many. Calls at the same time may pass it together: it is a quota, not an invariant.
+func (t *Tables) checkRoom(ctx context.Context, account string) error {
+	n := 0
+	err := t.cfg.Store.View(ctx, func(v kv.View) error {
+		n = 0
+		for _, err := range v.Scan(tuple.Prefix(account, t.cfg.Region, room, "head"), TablesMax) {
+			if err != nil {
+				return err
+			}
+			n++
+		}
+		return nil
+	})
+	if err == nil && n >= TablesMax {
+		return errLimit("Subscriber limit exceeded: There is a limit of %d tables per subscriber", TablesMax)
+	}
+	return err
+}
+
+func (t *Tables) newDescriptor(account string, def Definition, id string, number uint64, now time.Time) *descriptor {
+	d := &descriptor{NextIndex: 1}
+	d.Definition = def
+	d.Local, d.Global = nil, nil
+	d.Stream = ""
+	d.Tags = maps.Clone(def.Tags)
+	d.ID, d.Number, d.ARN = id, number, t.ARN(account, def.Name)
+	d.Status, d.Created = Active, now.UTC()
+	if d.Throughput == nil {
+		d.Throughput = &Throughput{}
+	}
+	if d.BillingShown = def.Billing == PayPerRequest; d.BillingShown {
+		d.BillingChanged = d.Created
+	}
+	if d.Billing == "" {
+		d.Billing = Provisioned
+	}
+	for _, x := range def.Local {
+		d.LocalIndexes = append(d.LocalIndexes, d.newIndex(x, Active))
+	}
+	for _, x := range def.Global {
+		d.GlobalIndexes = append(d.GlobalIndexes, d.newIndex(x, Active))
+	}
+	return d
+}
+
+// newIndex draws a number for an index.
+func (d *descriptor) newIndex(x IndexDefinition, s Status) Index {
+	if x.Throughput == nil {
+		x.Throughput = &Throughput{}
+	}
+	n := Index{IndexDefinition: x, ARN: d.ARN + "/index/" + x.Name, Status: s, Backfilling: s == Creating, Number: d.NextIndex}
+	d.NextIndex++
+	return n
+}
+
+// Describe is a table as it is now. Items and SizeBytes count what nodes have reported so far: a few seconds behind, and
+// after a crash without what the crashed node had not yet reported.
+func (t *Tables) Describe(ctx context.Context, account, name string) (*Description, error) {
+	s, err := t.fresh(ctx, account, name)
+	if err != nil {
+		return nil, named(err, name)
+	}
+	return t.counted(ctx, s)
+}
+
+// Schema is as Describe, without the counts, and perhaps a moment old: for those who ask before every call.
+func (t *Tables) Schema(ctx context.Context, account, name string) (*Description, error) {
+	s, err := t.known(ctx, account, name)
+	if err != nil {
+		return nil, err
+	}
+	return s.Description, nil
+}
+
+// named makes the error of a table that is not there the one of calls about tables.
+func named(err error, name string) error {
+	if rouse.KindOf(err) == rouse.NotFound {
+		return errNoTableNamed(name)
+	}
+	return err
+}
+
+// ListMax is how many names List answers with at most.
+const ListMax = 100
+
+// List names the tables of an account after a name, in order. last is "" when there are no more.
+func (t *Tables) List(ctx context.Context, account, after string, limit int) (names []string, last string, err error) {
+	if limit < 1 || limit > ListMax {
+		limit = ListMax
+	}
+	r := tuple.Prefix(account, t.cfg.Region, room, "head")
+	if after != "" {
+		r.From = tuple.After(t.headKey(account, after))
+	}
+	names, err = t.lastParts(ctx, r, limit+1)
+	if err != nil || len(names) <= limit {
+		return names, "", err
+	}
+	return names[:limit], names[limit-1], nil
+}
+
+// lastParts are the last parts of the keys of a range.
+func (t *Tables) lastParts(ctx context.Context, r kv.Range, limit int) (names []string, err error) {
+	err = t.cfg.Store.View(ctx, func(v kv.View) error {
+		names = nil
+		for p, err := range v.Scan(r, limit) {
+			if err != nil {
+				return err
+			}
+			parts, err := tuple.Parse(p.Key)
+			if err != nil {
+				return err
+			}
+			name, _ := parts[len(parts)-1].(string)
+			names = append(names, name)
+		}
+		return nil
+	})
+	return names, err
+}
+
+// Delete removes a table. Its name is free at once; its items are swept later, by Run. Its stream can be read for another
+// day.
+func (t *Tables) Delete(ctx context.Context, account, name string) (*Description, error) {
+	var d *descriptor
+	err := t.cfg.Store.Update(ctx, func(tx kv.Tx) (err error) {
+		if d, err = t.read(tx, account, name); err != nil {
+			return err
+		}
+		if d == nil {
+			return errNoTableNamed(name)
+		}
+		if d.DeletionProtection {
+			return invalid("Resource cannot be deleted as it is currently protected against deletion. Disable deletion protection first.")
+		}
+		if err := t.setStream(tx, account, d, "", tx.Now()); err != nil {
+			return err
+		}
+		tx.Delete(t.headKey(account, name))
+		tx.Delete(t.descriptionKey(account, name))
+		tx.Delete(t.numberKey(d.Number))
+		tx.Delete(t.countKey(d.Number))
+		tx.Delete(t.workKey(d.Number, 0))
+		for i := range d.GlobalIndexes {
+			tx.Delete(t.workKey(d.Number, d.GlobalIndexes[i].Number))
+		}
+		tx.Set(t.graveKey(d.Number, 0), tuple.Key(account))
+		tx.Wake(t.upkeepDuty())
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	t.schemas.forget(account, name)
+	t.counts.forget(d.Number)
+	t.caches.drop(d.Number)
+	answer := d.Description
+	answer.Status = Deleting
+	answer.GlobalIndexes = nil
+	return &answer, nil
+}

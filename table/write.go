@@ -1,0 +1,392 @@
+package table
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/rouse-dev/rouse"
+	"github.com/rouse-dev/rouse/kv"
+	"github.com/rouse-dev/rouse/table/item"
+)
+
+// Write changes one item, with its index entries, its place among those that expire and its stream record: in one
+// transaction of the store.
+func (t *Tables) Write(ctx context.Context, account string, r WriteRequest) (WriteResult, error) {
+	var done *effect
+	var s *schema
+	err := t.with(ctx, account, r.Table, func(fresh *schema) error {
+		s = fresh
+		p, err := s.plan(&r)
+		if err != nil {
+			return err
+		}
+		keys := [][]byte{s.headKey, p.key}
+		return s.store.Update(ctx, func(tx kv.Tx) error {
+			values, err := tx.GetAll(keys[s.skipHead():])
+			if err != nil {
+				return err
+			}
+			if !s.cached() && !s.head.is(values[0]) {
+				return errStale
+			}
+			if done, err = p.perform(values[len(values)-1]); err != nil {
+				return err
+			}
+			return done.write(t, tx, tx.Now(), false)
+		})
+	})
+	if err != nil {
+		return WriteResult{}, busy(err)
+	}
+	s.counts.add(done)
+	return done.result(&r), nil
+}
+
+// busy makes the store's refusal after many conflicts something that SDKs try again.
+func busy(err error) error {
+	if errors.Is(err, kv.ErrConflict) {
+		return rouse.Errorf(rouse.Throttled, "Transaction is ongoing for the item").WithCode("TransactionConflictException")
+	}
+	if errors.Is(err, kv.ErrTooLarge) {
+		return invalid("The request is too large for one transaction")
+	}
+	return err
+}
+
+// plan is a request that fits its table, and where its item stands.
+type plan struct {
+	s       *schema
+	r       *WriteRequest
+	key     []byte
+	encoded []byte // the item of a Put
+	size    int    // of it
+	decodes bool   // the item that is there has to be decoded: for more than its size
+}
+
+// plan checks what can be said before the item is read.
+func (s *schema) plan(r *WriteRequest) (*plan, error) {
+	p := &plan{s: s, r: r}
+	p.decodes = r.Kind != Put || r.Condition != nil || r.Return == AllOld || len(s.indexes) > 0 || s.log != nil || s.TTL.On()
+	if r.Kind == Put {
+		if err := s.checkItem(r.Item); err != nil {
+			return nil, err
+		}
+		if p.size = r.Item.Size(); p.size > item.SizeMax {
+			return nil, invalid(textTooLarge)
+		}
+		p.encoded = encode(r.Item, p.size)
+		p.key = s.itemKey(r.Item)
+		return p, s.checkExpressions(r)
+	}
+	if err := s.checkKey(r.Key); err != nil {
+		return nil, err
+	}
+	p.key = s.itemKey(r.Key)
+	return p, s.checkExpressions(r)
+}
+
+// encode encodes an item of a size.
+func encode(it item.Item, size int) []byte {
+	return item.Append(make([]byte, 0, size+2*len(it)+32), it)
+}
+
+// DynamoDB's texts about items that are too large.
+const (
+	textTooLarge       = "Item size has exceeded the maximum allowed size"
+	textUpdateTooLarge = "Item size to update has exceeded the maximum allowed size"
+)
+
+func (s *schema) checkExpressions(r *WriteRequest) error {
+	if r.Update != nil {
+		for _, name := range r.Update.Names() {
+			if name == s.Key.Hash || name == s.Key.Range {
+				return invalidValue("Cannot update attribute %s. This attribute is part of the key", name)
+			}
+		}
+		if err := s.checkTypes(r.Update); err != nil {
+			return err
+		}
+		if err := s.checkPaths(r.Update.Paths()); err != nil {
+			return err
+		}
+	}
+	if r.Condition != nil {
+		return s.checkPaths(r.Condition.Paths())
+	}
+	return nil
+}
+
+// effect is what a write does to an item.
+type effect struct {
+	*plan
+	had              bool      // there was an item
+	old, new         item.Item // nil: there is none; old is decoded only where the plan says so
+	oldSize, newSize int
+	encoded          []byte // of new; hides the plan's
+	same             bool   // nothing changes
+	capacity         *Capacity
+	entries          []delta // what becomes of the indexes
+}
+
+// perform finds out what a planned write does to the item that is encoded in value; nil: there is none.
+func (p *plan) perform(value []byte) (*effect, error) {
+	e := &effect{plan: p, had: value != nil}
+	if err := e.decode(value); err != nil {
+		return nil, err
+	}
+	if c := p.r.Condition; c != nil {
+		met := e.old
+		if met == nil {
+			met = item.Item{}
+		}
+		ok, err := c.Match(met)
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			return nil, &ConditionFailed{Item: e.shown()}
+		}
+	}
+	if err := e.apply(); err != nil {
+		return nil, err
+	}
+	switch {
+	case e.new == nil:
+		e.same = !e.had
+	case e.had && !e.same:
+		e.same = bytes.Equal(value, e.encoded) || e.old != nil && e.old.Equal(e.new)
+	}
+	return e, nil
+}
+
+// decode reads the item that is there, as far as it is needed.
+func (e *effect) decode(value []byte) (err error) {
+	if value == nil {
+		return nil
+	}
+	if e.oldSize, err = item.SizeOf(value); err == nil && e.decodes {
+		e.old, err = item.Decode(value)
+	}
+	if err != nil {
+		return fmt.Errorf("table %s: read an item: %w", e.s.Name, err)
+	}
+	return nil
+}
+
+// shown is the item that a failed condition has met, if it is wanted.
+func (e *effect) shown() item.Item {
+	if e.r.ReturnOnFail {
+		return e.old
+	}
+	return nil
+}
+
+// apply makes the new item.
+func (e *effect) apply() (err error) {
+	switch r := e.r; r.Kind {
+	case Put:
+		e.new, e.newSize, e.encoded = r.Item, e.size, e.plan.encoded
+	case Check:
+		e.new, e.newSize, e.same = e.old, e.oldSize, true
+	case Update:
+		if err := e.update(); err != nil || e.new == nil {
+			return err
+		}
+		if e.newSize = e.new.Size(); e.newSize > item.SizeMax {
+			return invalid(textUpdateTooLarge)
+		}
+		if e.new.Depth() > item.DepthMax {
+			return invalid("Nesting Levels have exceeded supported limits")
+		}
+		e.encoded = encode(e.new, e.newSize)
+	}
+	return nil
+}
+
+// update makes the new item of an Update. One that only removes makes none where there is none.
+func (e *effect) update() (err error) {
+	u := e.r.Update
+	switch {
+	case u == nil && e.old == nil:
+		e.new = e.r.Key
+	case u == nil:
+		e.new = e.old
+	case e.old != nil:
+		e.new, err = u.Apply(e.old)
+	default:
+		if e.new, err = u.Create(e.r.Key); u.RemovesOnly() {
+			e.new = nil
+		}
+	}
+	if err != nil || e.new == nil {
+		return err
+	}
+	return e.s.checkUpdated(e.old, e.new)
+}
+
+// write puts the effect into the transaction. service says that nobody asked for it.
+func (e *effect) write(t *Tables, tx kv.Tx, now time.Time, service bool) error {
+	if e.r.Measure {
+		e.capacity = &Capacity{Table: e.s.Name, Own: units(max(e.oldSize, e.newSize), writeUnit)}
+		e.capacity.Units = e.capacity.Own
+	}
+	if e.same {
+		return nil
+	}
+	if e.new != nil {
+		tx.Set(e.key, e.encoded)
+	} else {
+		tx.Delete(e.key)
+	}
+	for i := range e.s.indexes {
+		e.index(tx, &e.s.indexes[i])
+	}
+	if e.s.TTL.On() {
+		e.expire(t, tx, now)
+	}
+	if e.s.log != nil {
+		return e.record(tx, now, service)
+	}
+	return nil
+}
+
+// entry is an item's entry in an index.
+type entry struct {
+	key []byte
+	it  item.Item // nil: there is none
+}
+
+// entryOf is the entry of an item, which may be nil, in x.
+func (s *schema) entryOf(x *index, it item.Item) entry {
+	if it == nil || !x.fits(it) {
+		return entry{}
+	}
+	return entry{s.entryKey(x, it), x.entry(it)}
+}
+
+// index brings the item's entry in x from old to new.
+func (e *effect) index(tx kv.Tx, x *index) {
+	was, is := e.s.entryOf(x, e.old), e.s.entryOf(x, e.new)
+	d := delta{index: x.Number}
+	n := 0.0
+	wasSize, isSize := was.it.Size(), is.it.Size()
+	moved := was.it != nil && is.it != nil && !bytes.Equal(was.key, is.key)
+	if was.it != nil && (is.it == nil || moved) {
+		tx.Delete(was.key)
+		n += units(wasSize, writeUnit)
+	}
+	changed := is.it != nil && (was.it == nil || moved || !was.it.Equal(is.it))
+	if changed || is.it != nil && x.Status == Creating { // what is being filled may lack an entry that has not changed
+		value := e.encoded
+		if x.carries != nil {
+			value = encode(is.it, isSize)
+		}
+		tx.Set(is.key, value)
+	}
+	if changed {
+		if was.it != nil && !moved {
+			n += units(max(isSize, wasSize), writeUnit)
+		} else {
+			n += units(isSize, writeUnit)
+		}
+	}
+	if was.it != nil {
+		d.items--
+		d.bytes -= int64(wasSize)
+	}
+	if is.it != nil {
+		d.items++
+		d.bytes += int64(isSize)
+	}
+	e.entries = append(e.entries, d)
+	if n > 0 && e.capacity != nil {
+		e.capacity.index(x, n)
+	}
+}
+
+// result is the answer to r.
+func (e *effect) result(r *WriteRequest) WriteResult {
+	res := WriteResult{Attributes: e.returned(r.Return), Capacity: e.capacity}
+	if r.Collection && len(e.s.LocalIndexes) > 0 {
+		from := r.Key
+		if r.Kind == Put {
+			from = r.Item
+		}
+		res.Collection = item.Item{e.s.Key.Hash: from[e.s.Key.Hash]}
+	}
+	return res
+}
+
+func (e *effect) returned(which ReturnValues) item.Item {
+	switch which {
+	case AllOld:
+		return e.old
+	case AllNew:
+		return e.new
+	case UpdatedOld:
+		if e.r.Update != nil && e.old != nil {
+			return e.r.Update.Written(e.old)
+		}
+	case UpdatedNew:
+		if e.r.Update != nil {
+			return e.r.Update.Written(e.new)
+		}
+	}
+	return nil
+}
+
+// Sizes of capacity units.
+const (
+	writeUnit = 1 << 10
+	readUnit  = 4 << 10
+)
+
+// units are the capacity units of so many bytes, at least one.
+func units(size, unit int) float64 {
+	return math.Max(1, math.Ceil(float64(size)/float64(unit)))
+}
+
+// index adds units of an index.
+func (c *Capacity) index(x *index, n float64) {
+	to := &c.Local
+	if x.global {
+		to = &c.Global
+	}
+	if *to == nil {
+		*to = map[string]float64{}
+	}
+	(*to)[x.Name] += n
+	c.Units += n
+}
+
+// add adds another call's units.
+func (c *Capacity) add(o *Capacity) {
+	c.Units += o.Units
+	c.Own += o.Own
+	for _, m := range []struct {
+		to   *map[string]float64
+		from map[string]float64
+	}{{&c.Local, o.Local}, {&c.Global, o.Global}} {
+		for name, n := range m.from {
+			if *m.to == nil {
+				*m.to = map[string]float64{}
+			}
+			(*m.to)[name] += n
+		}
+	}
+}
+
+// scale multiplies all units.
+func (c *Capacity) scale(by float64) {
+	c.Units *= by
+	c.Own *= by
+	for _, m := range []map[string]float64{c.Local, c.Global} {
+		for name := range m {
+			m[name] *= by
+		}
+	}
+}
