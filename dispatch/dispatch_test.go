@@ -229,6 +229,7 @@ func TestAsyncRunsOnceWhenItSucceeds(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Hour)
+		synctest.Wait()
 		if len(w.calls) != 1 || w.calls[0].inv.ID != "1" || string(w.calls[0].inv.Event) != `{"n":1}` {
 			t.Errorf("calls %+v, want one with its event", w.calls)
 		}
@@ -249,6 +250,7 @@ func TestAsyncRetriesAfterOneAndTwoMinutes(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Hour)
+		synctest.Wait()
 		var at []time.Duration
 		for i, c := range w.calls {
 			at = append(at, (c.at - start).Truncate(10*time.Second))
@@ -290,6 +292,7 @@ func TestAsyncBacksOffWhenThrottledAndGivesUpWhenOld(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Hour)
+		synctest.Wait()
 		if len(w.calls) != 0 {
 			t.Errorf("%d calls, want none: nothing may run", len(w.calls))
 		}
@@ -313,6 +316,7 @@ func TestAsyncOfADeletedFunctionGoes(t *testing.T) {
 		delete(w.functions, "f")
 		w.mu.Unlock()
 		time.Sleep(time.Hour)
+		synctest.Wait()
 		if len(w.calls) != 1 {
 			t.Errorf("%d calls, want the one before it was deleted", len(w.calls))
 		}
@@ -516,6 +520,7 @@ func TestALongAttemptIsNotTakenTwice(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Hour)
+		synctest.Wait()
 		if len(w.calls) != 1 {
 			t.Errorf("%d attempts, want one of ten minutes", len(w.calls))
 		}

@@ -278,6 +278,7 @@ func TestWhoLeavesTheQueueIsNoFault(t *testing.T) {
 		defer cancel()
 		_, err := d.Invoke(call, event("f", "1"), &rouse.Buffer{})
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if err == nil || len(w.records) != 0 {
 			t.Errorf("%v, records %+v, want an error and nothing recorded", err, w.records)
 		}
