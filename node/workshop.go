@@ -49,7 +49,7 @@ func (n *Node) workshop(ctx context.Context, p *parts, env func(string) (string,
 	p.closers = append(p.closers, n.settle, p.closePool)
 	p.dispatch, err = dispatch.Open(ctx, dispatch.Config{Store: p.store, Region: n.cfg.Region, Runner: p.pool, Resolve: p.catalog.Resolve,
 		Policy: p.asyncPolicy, Reserved: p.reserved(n.cfg.Concurrency), Record: p.record, Deliver: rouse.Deliverer(late{p}),
-		Concurrency: n.cfg.Concurrency, Logger: n.log})
+		Concurrency: n.cfg.Concurrency, Alone: true, Logger: n.log})
 	if err != nil {
 		return err
 	}

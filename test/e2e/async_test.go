@@ -11,7 +11,7 @@ import (
 // TestAcceptedEventsRun: clients fire events while the node is killed again and again; whatever was answered with 202 has
 // run at least once in the end.
 func TestAcceptedEventsRun(t *testing.T) {
-	t.Parallel() // most of its time it waits: what a dead node held is due again half a minute later
+	t.Parallel()
 	random := seeded(t)
 	r := newRouse(t)
 	r.start(t)
