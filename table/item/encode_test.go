@@ -106,7 +106,21 @@ func TestEncodingIsStable(t *testing.T) {
 	if back, err := item.Decode(b); err != nil || !back.Equal(it) {
 		t.Errorf("Decode of the kept encoding: got %v, %v", back, err)
 	}
+	b, err = hex.DecodeString(stableDeflated)
+	if err != nil {
+		t.Fatal(err)
+	}
+	small := item.Item{"a": str("b"), "n": nval(t, "7")}
+	if back, err := item.Decode(b); err != nil || !back.Equal(small) {
+		t.Errorf("Decode of the kept deflated encoding: got %v, %v", back, err)
+	}
+	if some, err := item.DecodeSome(b, "n"); err != nil || !some.Equal(item.Item{"n": nval(t, "7")}) {
+		t.Errorf("DecodeSome of the kept deflated encoding: got %v, %v", some, err)
+	}
 }
+
+// stableDeflated is a small item in version 2, which Append writes only for large ones.
+const stableDeflated = "02050a62624c6c4c62cc133ac801080000ffff"
 
 // stable is the item of TestEncodingIsStable in version 1.
 const stable = "01770c0080026273090110010562797465734200ff046c6973742b81612831016b12c108026e6f01026e73080321f0c10280" +

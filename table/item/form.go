@@ -8,6 +8,9 @@ const (
 	formBias = 0xC0 // added to the exponent of a positive number
 	formEnd  = 102  // ends a negative form, so that the shorter, nearer to zero, sorts last
 	zeroForm = "\x80"
+
+	formExpMax = 63  // 99…E+124 and 9…E+125 begin with a pair of this exponent
+	formExpMin = -64 // 1E-130 does
 )
 
 // digits is a number taken apart: 0.d[0]d[1]… × 100^exp. Trimmed, neither the first nor the last digit is zero, and
@@ -19,11 +22,43 @@ type digits struct {
 	d   [pairsMax]byte // base 100
 }
 
-// trim drops the zeros at the end.
-func (d *digits) trim() {
+// whole is i × 100^low, trimmed.
+func whole(i int64, low int) digits {
+	d := digits{neg: i < 0}
+	u := uint64(i)
+	if d.neg {
+		u = -u
+	}
+	var b [10]byte // an int64 has 19 decimal digits
+	n := len(b)
+	for ; u > 0; u /= 100 {
+		n--
+		b[n] = byte(u % 100)
+	}
+	d.exp = len(b) - n + low
+	d.n = copy(d.d[:], b[n:])
 	for d.n > 0 && d.d[d.n-1] == 0 {
 		d.n--
 	}
+	return d
+}
+
+// low is the place of the last digit: the number is a multiple of 100^low.
+func (d *digits) low() int { return d.exp - d.n }
+
+// over is the number divided by 100^low, where low is at most its own and the result has at most 18 decimal digits.
+func (d *digits) over(low int) int64 {
+	var u int64
+	for i := range d.exp - low {
+		u *= 100
+		if i < d.n {
+			u += int64(d.d[i])
+		}
+	}
+	if d.neg {
+		return -u
+	}
+	return u
 }
 
 // number writes the form of trimmed digits.

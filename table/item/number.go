@@ -23,23 +23,7 @@ type Number struct {
 
 // Int is the number i.
 func Int(i int64) Number {
-	if i == 0 {
-		return Number{}
-	}
-	neg, u := i < 0, uint64(i)
-	if neg {
-		u = -u
-	}
-	d := digits{neg: neg}
-	var b [10]byte
-	n := len(b)
-	for ; u > 0; u /= 100 {
-		n--
-		b[n] = byte(u % 100)
-	}
-	d.exp = len(b) - n
-	d.n = copy(d.d[:], b[n:])
-	d.trim()
+	d := whole(i, 0)
 	return d.number()
 }
 

@@ -9,26 +9,40 @@ func (n Number) Add(o Number) (Number, error) { return sum(n, o, false) }
 // Sub is n - o, by the rules of Add.
 func (n Number) Sub(o Number) (Number, error) { return sum(n, o, true) }
 
-// sum adds o to n, or takes it away.
+// sum adds o to n, or takes it away. What fits into machine words, as counters and prices do, is added there.
 func sum(n, o Number, less bool) (Number, error) {
-	if x, ok := n.Int64(); ok {
-		if y, ok := o.Int64(); ok {
-			if less {
-				y = -y // of the smallest int64 it is itself; the check below finds the sign wrong
-			}
-			const half = 1 << 62
-			if x > -half && x < half && y > -half && y < half {
-				return Int(x + y), nil
-			}
-		}
+	a, b := n.digits(), o.digits()
+	if b.n == 0 {
+		return n, nil
 	}
-	a, b := n.decimal(), o.decimal()
-	b.Negative = b.Negative != less
+	b.neg = b.neg != less
+	if a.n == 0 {
+		return b.number(), nil
+	}
+	const wordPairs = 9 // 18 decimal digits: two such numbers add up within an int64
+	low := min(a.low(), b.low())
+	if max(a.exp, b.exp)-low > wordPairs {
+		return exactSum(a.decimal(), b.decimal())
+	}
+	d := whole(a.over(low)+b.over(low), low)
+	switch {
+	case d.n == 0:
+		return Number{}, nil
+	case d.exp > formExpMax:
+		return Number{}, invalid(textOverflow)
+	case d.exp < formExpMin:
+		return Number{}, invalid(textUnderflow)
+	}
+	return d.number(), nil
+}
+
+// exactSum adds numbers of any distance.
+func exactSum(a, b *apd.Decimal) (Number, error) {
 	var exact apd.Context // of precision 0: nothing is rounded
-	exact.MaxExponent, exact.MinExponent = 2*exponentMax, 4*exponentMin
+	exact.MaxExponent, exact.MinExponent = 4*exponentMax, 4*exponentMin
 	r := new(apd.Decimal)
 	if _, err := exact.Add(r, a, b); err != nil {
-		return Number{}, invalid(textOverflow)
+		panic("item: the sum of " + a.String() + " and " + b.String() + ": " + err.Error())
 	}
 	p := scanner{s: r.Text('E')}
 	if !p.scan() {
@@ -47,9 +61,8 @@ func sum(n, o Number, less bool) (Number, error) {
 }
 
 // decimal is the number for arithmetic.
-func (n Number) decimal() *apd.Decimal {
-	d := n.digits()
-	r := &apd.Decimal{Negative: d.neg, Exponent: int32(2 * (d.exp - d.n))}
+func (d *digits) decimal() *apd.Decimal {
+	r := &apd.Decimal{Negative: d.neg, Exponent: int32(2 * d.low())}
 	var b [2 * pairsMax]byte
 	for i, x := range d.d[:d.n] {
 		b[2*i], b[2*i+1] = '0'+x/10, '0'+x%10
