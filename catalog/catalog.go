@@ -105,6 +105,9 @@ type Config struct {
 	Blobs    blob.Store // required
 	CacheDir string     // required: where code is unpacked; private to this process
 	CacheMax int64      // bytes of unpacked code kept when nobody uses it; 0 means 10 GiB
+	// Sealed makes the folders of unpacked code unwritable to their owner as well: for drivers that show a function the
+	// folder itself and not a read-only mount of it. Nobody but root can delete such folders without a chmod.
+	Sealed bool
 
 	// Fetch opens the object of a bucket, for code that comes by S3Bucket and S3Key. Its errors reach the client. nil:
 	// such code is refused.

@@ -296,7 +296,7 @@ func shaOf(key string) string {
 	return base64.StdEncoding.EncodeToString(sum)
 }
 
-// CodeDir answers the folder with the unpacked code of v, read-only. It stays there until release is called, once.
+// CodeDir answers the folder with the unpacked code of v, to be read only. It stays there until release is called, once.
 func (c *Catalog) CodeDir(ctx context.Context, v *Version) (dir string, release func(), err error) {
 	return c.unpacked(ctx, []LayerRef{{CodeSHA256: v.CodeSHA256, CodeKey: v.CodeKey, CodeUnzipped: v.CodeUnzipped}})
 }
@@ -325,7 +325,7 @@ func (c *Catalog) unpacked(ctx context.Context, archives []LayerRef) (string, fu
 	return c.code.Take(ctx, "layers-"+hex.EncodeToString(key.Sum(nil)), c.filler(archives))
 }
 
-// filler unpacks archives into a folder of the cache and seals it.
+// filler unpacks archives into a folder of the cache and seals it as far as the configuration asks.
 func (c *Catalog) filler(archives []LayerRef) func(context.Context, string) (int64, error) {
 	return func(ctx context.Context, dir string) (size int64, err error) {
 		root, err := os.OpenRoot(dir)
@@ -339,7 +339,7 @@ func (c *Catalog) filler(archives []LayerRef) func(context.Context, string) (int
 			}
 			size += a.CodeUnzipped
 		}
-		return size, archive.Seal(root)
+		return size, archive.Seal(root, !c.cfg.Sealed)
 	}
 }
 

@@ -36,8 +36,8 @@ func TestCodeDir(t *testing.T) {
 	if info, err := os.Stat(filepath.Join(dir, "bootstrap")); err != nil || info.Mode().Perm() != 0o555 {
 		t.Errorf("bootstrap: got %v, %v; want 0555", info.Mode(), err)
 	}
-	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o555 {
-		t.Errorf("folder: got %v, %v; want 0555", info.Mode(), err)
+	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o755 {
+		t.Errorf("folder: got %v, %v; want 0755, so that its owner can delete it", info.Mode(), err)
 	}
 	again, release2, err := c.CodeDir(t.Context(), v)
 	if err != nil || again != dir {
@@ -48,6 +48,25 @@ func TestCodeDir(t *testing.T) {
 		t.Errorf("layers of a function without: got %q, %v; want none", d, err)
 	} else {
 		release()
+	}
+}
+
+// TestSealedCode: where nothing else keeps a function from its own code, nobody may write into its folders.
+func TestSealedCode(t *testing.T) {
+	cfg := config(t, kvtest.Memory(t))
+	cfg.Sealed = true
+	c := reopen(t, cfg)
+	dir, release, err := c.CodeDir(t.Context(), create(t, c, "f"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer release()
+	info, err := os.Stat(dir)
+	if err != nil || info.Mode().Perm() != 0o555 {
+		t.Errorf("folder: got %v, %v; want 0555", info.Mode(), err)
+	}
+	if err := os.Chmod(dir, 0o755); err != nil { // or TempDir could not remove it
+		t.Error(err)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -158,7 +159,8 @@ func (n *Node) rooms(ctx context.Context, p *parts) error {
 		n.first = firstKey{key.ID, key.Secret}
 	}
 	p.catalog, err = catalog.Open(ctx, catalog.Config{Region: n.cfg.Region, Store: p.store, Blobs: p.blobs, CacheDir: n.folder(codeFolder),
-		Fetch: p.fetch, Role: p.assumable, Principal: p.exists, Prepare: p.prepare(n.cfg), Concurrency: n.cfg.Concurrency, Logger: n.log})
+		Sealed: runtime.GOOS != "linux", // there a read-only mount or Landlock keeps functions from their code
+		Fetch:  p.fetch, Role: p.assumable, Principal: p.exists, Prepare: p.prepare(n.cfg), Concurrency: n.cfg.Concurrency, Logger: n.log})
 	if err != nil {
 		return err
 	}

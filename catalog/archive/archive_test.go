@@ -181,7 +181,7 @@ func unpack(t testing.TB, dir string, archives ...[]byte) error {
 			return err
 		}
 	}
-	return archive.Seal(root)
+	return archive.Seal(root, false)
 }
 
 // tree describes a folder, one line for each member.

@@ -129,8 +129,13 @@ func writeFile(root *os.Root, e entry, left int64, buf []byte) (int64, error) {
 	return n, nil
 }
 
-// Seal makes every folder of root readable and unwritable (0555), deepest first. Called once, after the last Unpack.
-func Seal(root *os.Root) error {
+// Seal makes every folder of root readable for all and unwritable, deepest first; to the owner too unless ownerWrites. Called
+// once, after the last Unpack.
+func Seal(root *os.Root, ownerWrites bool) error {
+	mode := fs.FileMode(0o555)
+	if ownerWrites {
+		mode = 0o755
+	}
 	var dirs []string
 	err := fs.WalkDir(root.FS(), ".", func(p string, d fs.DirEntry, err error) error {
 		if err == nil && d.IsDir() {
@@ -142,7 +147,7 @@ func Seal(root *os.Root) error {
 		return fmt.Errorf("seal: %w", err)
 	}
 	for i := len(dirs) - 1; i >= 0; i-- {
-		if err := root.Chmod(dirs[i], 0o555); err != nil {
+		if err := root.Chmod(dirs[i], mode); err != nil {
 			return fmt.Errorf("seal: %w", err)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -49,7 +50,7 @@ func take(t *testing.T, c *cache.Cache, key, body string) (dir string, release f
 }
 
 func TestOneFills(t *testing.T) {
-	c := open(t, t.TempDir(), 0)
+	c := open(t, scratch(t), 0)
 	var calls atomic.Int32
 	var wg sync.WaitGroup
 	for range 20 {
@@ -70,7 +71,7 @@ func TestOneFills(t *testing.T) {
 
 func TestWaiterOutlivesTheFillersContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := open(t, t.TempDir(), 0)
+		c := open(t, scratch(t), 0)
 		ctx, cancel := context.WithCancel(t.Context())
 		started := make(chan struct{})
 		go func() {
@@ -97,7 +98,7 @@ func TestWaiterOutlivesTheFillersContext(t *testing.T) {
 }
 
 func TestFailureIsNotKept(t *testing.T) {
-	dir := t.TempDir()
+	dir := scratch(t)
 	c := open(t, dir, 0)
 	broken := errors.New("broken")
 	if _, _, err := c.Take(t.Context(), "k", func(context.Context, string) (int64, error) { return 0, broken }); !errors.Is(err, broken) {
@@ -116,7 +117,7 @@ func TestFailureIsNotKept(t *testing.T) {
 }
 
 func TestEviction(t *testing.T) {
-	c := open(t, t.TempDir(), 20)
+	c := open(t, scratch(t), 20)
 	used, releaseUsed := take(t, c, "used", "0123456789")
 	old, release := take(t, c, "old", "0123456789")
 	release()
@@ -137,13 +138,28 @@ func TestEviction(t *testing.T) {
 	}
 }
 
+// scratch is a folder that is gone after t although what is in it is sealed.
+func scratch(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	t.Cleanup(func() {
+		_ = filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
+			if err == nil && d.IsDir() {
+				return os.Chmod(p, 0o700)
+			}
+			return nil
+		})
+	})
+	return dir
+}
+
 func exists(p string) bool {
 	_, err := os.Stat(p)
 	return err == nil
 }
 
 func TestOpenKeepsThisBootOnly(t *testing.T) {
-	dir := t.TempDir()
+	dir := scratch(t)
 	c := open(t, dir, 0)
 	kept, release := take(t, c, "kept", "x")
 	release()
@@ -153,7 +169,8 @@ func TestOpenKeepsThisBootOnly(t *testing.T) {
 	if err := errors.Join(os.Chmod(boot, 0o600), os.WriteFile(boot, []byte("another boot"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.MkdirAll(filepath.Join(dir, ".tmp-1", "tree"), 0o555); err != nil {
+	tree := filepath.Join(dir, ".tmp-1", "tree")
+	if err := errors.Join(os.MkdirAll(tree, 0o755), os.Chmod(tree, 0o555)); err != nil {
 		t.Fatal(err)
 	}
 	var calls atomic.Int32
@@ -173,7 +190,7 @@ func TestOpenKeepsThisBootOnly(t *testing.T) {
 
 // TestKilledWhileFilling: a process that is killed in the middle leaves nothing that a later one would take for whole.
 func TestKilledWhileFilling(t *testing.T) {
-	dir := t.TempDir()
+	dir := scratch(t)
 	cmd := exec.Command(os.Args[0], "-test.run=TestHelperFillsForever", "-test.v")
 	cmd.Env = append(os.Environ(), "ROUSE_CACHE_TEST_DIR="+dir)
 	out, err := cmd.StdoutPipe()
