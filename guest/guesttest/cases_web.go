@@ -15,16 +15,16 @@ const webBinary = `{"version":"2.0","rawPath":"/binary","rawQueryString":"","hea
 
 const webBody = "/a%20b/c?x=1&y=%2F|shop.example|A|k=v; l=w|héllo"
 
-var webHead = rouse.Head{ContentType: "text/plain", Status: 201, Cookies: []string{"s=1", "t=2"},
+var webHead = rouse.Head{ContentType: "text/plain", Status: 201, Cookies: []string{"s=1; Expires=Wed, 21 Oct 2065 07:28:00 GMT", "t=2"},
 	Header: map[string][]string{"Content-Type": {"text/plain"}, "X-Method": {"POST"}}}
 
 var webCalls = []call{
 	{event: webEvent, raw: true, want: webBody, head: &webHead},
 	{event: webEvent, buffered: true, want: `{"statusCode":201,"headers":{"Content-Type":"text/plain","X-Method":"POST"},
-		"cookies":["s=1","t=2"],"body":"` + webBody + `","isBase64Encoded":false}`},
+		"cookies":["s=1; Expires=Wed, 21 Oct 2065 07:28:00 GMT","t=2"],"body":"` + webBody + `","isBase64Encoded":false}`},
 	{event: webBinary, raw: true, want: "\xff\x00a"},
 	{event: webBinary, buffered: true, want: `{"statusCode":200,"headers":{"Content-Type":"text/plain","X-Method":"GET"},
-		"cookies":["s=1","t=2"],"body":"/wBh","isBase64Encoded":true}`},
+		"cookies":["s=1; Expires=Wed, 21 Oct 2065 07:28:00 GMT","t=2"],"body":"/wBh","isBase64Encoded":true}`},
 	{event: `{"n":1}`, raw: true, fails: &failure{typ: all("Runtime.InvalidEvent"),
 		message: all("this function is a web handler and takes HTTP requests (payload 2.0) only")}},
 	{event: webEvent, raw: true, want: webBody, head: &webHead},
@@ -38,14 +38,15 @@ var webCases = []testCase{
 		esm: `export default { async fetch(request) {
 			const url = new URL(request.url), h = request.headers
 			const headers = new Headers({ 'content-type': 'text/plain', 'x-method': request.method })
-			headers.append('set-cookie', 's=1'); headers.append('set-cookie', 't=2')
+			headers.append('set-cookie', 's=1; Expires=Wed, 21 Oct 2065 07:28:00 GMT'); headers.append('set-cookie', 't=2')
 			if (url.pathname === '/binary') return new Response(new Uint8Array([255, 0, 97]), { headers })
 			const body = await request.text()
 			return new Response([url.pathname + url.search, url.host, h.get('x-a'), h.get('cookie'), body].join('|'), { status: 201, headers })
 		} }`,
 		python: `
 def app(environ, start_response):
-    head = [("content-type", "text/plain"), ("x-method", environ["REQUEST_METHOD"]), ("Set-Cookie", "s=1"), ("Set-Cookie", "t=2")]
+    head = [("content-type", "text/plain"), ("x-method", environ["REQUEST_METHOD"]),
+            ("Set-Cookie", "s=1; Expires=Wed, 21 Oct 2065 07:28:00 GMT"), ("Set-Cookie", "t=2")]
     if environ["PATH_INFO"] == "/binary":
         start_response("200 OK", head)
         return [b"\xff\x00", b"a"]
@@ -62,11 +63,12 @@ def app(environ, start_response):
 		since: 18,
 		esm: `export const fetch = async (request) => {
 			const headers = new Headers({ 'content-type': 'text/plain', 'x-method': request.method })
-			headers.append('set-cookie', 's=1'); headers.append('set-cookie', 't=2')
+			headers.append('set-cookie', 's=1; Expires=Wed, 21 Oct 2065 07:28:00 GMT'); headers.append('set-cookie', 't=2')
 			return new Response(new Uint8Array([255, 0, 97]), { headers }) }`,
 		python: `
 def app(environ, start_response):
-    write = start_response("200 OK", [("content-type", "text/plain"), ("x-method", "GET"), ("Set-Cookie", "s=1"), ("Set-Cookie", "t=2")])
+    write = start_response("200 OK", [("content-type", "text/plain"), ("x-method", "GET"),
+        ("Set-Cookie", "s=1; Expires=Wed, 21 Oct 2065 07:28:00 GMT"), ("Set-Cookie", "t=2")])
     write(b"\xff")
     return [b"\x00", b"a"]`,
 		provided: "web:./bootstrap",
@@ -87,7 +89,7 @@ async def app(scope, receive, send):
     message = await receive()
     head = dict(scope["headers"])
     await send({"type": "http.response.start", "status": 201, "headers": [(b"content-type", b"text/plain"),
-        (b"x-method", scope["method"].encode()), (b"set-cookie", b"s=1"), (b"set-cookie", b"t=2")]})
+        (b"x-method", scope["method"].encode()), (b"set-cookie", b"s=1; Expires=Wed, 21 Oct 2065 07:28:00 GMT"), (b"set-cookie", b"t=2")]})
     await send({"type": "http.response.body", "more_body": True, "body": scope["raw_path"] + b"?" + scope["query_string"] + b"|"})
     await send({"type": "http.response.body", "body": b"|".join([head[b"host"], head[b"x-a"], head[b"cookie"], message["body"]])})`,
 		handler: by("", "index:app", ""),

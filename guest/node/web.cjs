@@ -22,11 +22,18 @@ function toRequest(event) {
   return new Request(`${proto}://${host}${event.rawPath || '/'}${query}`, init);
 }
 
+// cookiesOf is what a Response sets. Debian's Node.js 18 has no getSetCookie and joins them by commas: a comma in a date
+// is not followed by a name and an equals sign.
+function cookiesOf(headers) {
+  if (headers.getSetCookie) return headers.getSetCookie();
+  const joined = headers.get('set-cookie');
+  return joined ? joined.split(/,\s*(?=[\w!#$%&'*+.^`|~-]+=)/) : [];
+}
+
 function prelude(response) {
   const headers = {};
   response.headers.forEach((v, k) => { if (k !== 'set-cookie') headers[k] = v; });
-  const cookies = response.headers.getSetCookie ? response.headers.getSetCookie()
-    : [response.headers.get('set-cookie')].filter(Boolean);
+  const cookies = cookiesOf(response.headers);
   return { statusCode: response.status, headers, cookies };
 }
 

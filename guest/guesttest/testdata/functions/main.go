@@ -107,7 +107,7 @@ func serve(port string) {
 		body, _ := io.ReadAll(r.Body)
 		w.Header().Set("Content-Type", "text/plain")
 		w.Header().Set("X-Method", r.Method)
-		w.Header().Add("Set-Cookie", "s=1")
+		w.Header().Add("Set-Cookie", "s=1; Expires=Wed, 21 Oct 2065 07:28:00 GMT")
 		w.Header().Add("Set-Cookie", "t=2")
 		switch r.URL.Path {
 		case "/binary":
