@@ -3,14 +3,11 @@ package item_test
 import (
 	"bytes"
 	"encoding/hex"
-	"fmt"
-	"math/rand/v2"
 	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
 
-	"github.com/rouse-dev/rouse/kv"
 	"github.com/rouse-dev/rouse/table/item"
 )
 
@@ -126,172 +123,6 @@ const stableDeflated = "02050a62624c6c4c62cc133ac801080000ffff"
 const stable = "01770c0080026273090110010562797465734200ff046c6973742b81612831016b12c108026e6f01026e73080321f0c10280" +
 	"06d302182e445a02182e445a02182e445a02182e4451046e756c6c00066e756d626572143e593366027373070310f0620761" +
 	"206c6f6e6720737472696e67206f6620612073657404746578748668c3a96c6c6f0379657302047a65726f1180"
-
-// TestWorstCasesFit: an item at DynamoDB's limit fits into a value of the store whatever it consists of, and is read back.
-func TestWorstCasesFit(t *testing.T) {
-	for name, it := range worstCases(t) {
-		t.Run(name, func(t *testing.T) {
-			size := it.Size()
-			if size > item.SizeMax || size < item.SizeMax-600 {
-				t.Fatalf("the case has %d bytes, want up to %d", size, item.SizeMax)
-			}
-			b := checkRoundTrip(t, it)
-			t.Logf("%d bytes by DynamoDB's count, %d encoded, version %d", size, len(b), b[0])
-			if len(b) > kv.ValueMax-1<<10 {
-				t.Errorf("got %d bytes, at most %d fit", len(b), kv.ValueMax-1<<10)
-			}
-			some, err := item.DecodeSome(b, "pk")
-			if err != nil || !some["pk"].Equal(it["pk"]) {
-				t.Errorf("DecodeSome: got %v, %v", some, err)
-			}
-		})
-	}
-}
-
-// worstCases are items just below the limit, of what the count charges least for. Random, so that nothing shrinks that
-// need not.
-func worstCases(t *testing.T) map[string]item.Item {
-	rnd := rand.New(rand.NewPCG(1, 2))
-	octets := func(n int) string {
-		b := make([]byte, n)
-		for i := range b {
-			b[i] = byte(rnd.Uint32())
-		}
-		return string(b)
-	}
-	letters := func(n int) string {
-		b := make([]byte, n)
-		for i := range b {
-			b[i] = byte(rnd.Uint32() & 0x7f)
-		}
-		return string(b)
-	}
-	const size = item.SizeMax - 40
-	// many draws different texts until their count is full.
-	many := func(over int, draw func() string) []string {
-		seen := map[string]bool{}
-		var all []string
-		for left := size; ; {
-			s := draw()
-			for tries := 0; seen[s]; tries++ {
-				if s = draw(); tries > 1000 {
-					return all
-				}
-			}
-			if left -= len(s) + over; left < 0 {
-				return all
-			}
-			seen[s] = true
-			all = append(all, s)
-		}
-	}
-	sets := func(typ item.Type, draw func() string) item.Item {
-		var elems []item.Value
-		for _, s := range many(0, draw) {
-			if typ == item.TypeBinarySet {
-				elems = append(elems, bin(s))
-			} else {
-				elems = append(elems, str(s))
-			}
-		}
-		return item.Item{"pk": str("k"), "v": set(t, typ, elems...)}
-	}
-	names := func(draw func() string) item.Item {
-		it := item.Item{"pk": str("k")}
-		for _, s := range many(0, draw) {
-			it[s] = str("")
-		}
-		return it
-	}
-	list := func(draw func() item.Value) item.Item {
-		var elems []item.Value
-		for left := size - 3; ; {
-			v := draw()
-			if left -= 1 + v.Size(); left < 0 {
-				return item.Item{"pk": str("k"), "v": item.NewList(elems)}
-			}
-			elems = append(elems, v)
-		}
-	}
-	nested := func(wrap func(item.Value) item.Value, each int) item.Item {
-		v := str("x")
-		for range size / each {
-			v = wrap(v)
-		}
-		return item.Item{"pk": str("k"), "v": v}
-	}
-	lone := func(n int) item.Value { return set(t, item.TypeBinarySet, bin(octets(n))) }
-	return map[string]item.Item{
-		"one string":           {"pk": str("k"), "v": str(letters(size))},
-		"one binary":           {"pk": str("k"), "v": bin(octets(size))},
-		"binaries of 3":        sets(item.TypeBinarySet, func() string { return octets(3) }),
-		"binaries of 0 to 3":   sets(item.TypeBinarySet, func() string { return octets(rnd.IntN(4)) }),
-		"binaries of 3 and 15": sets(item.TypeBinarySet, func() string { return octets(3 + 12*rnd.IntN(2)) }),
-		"binaries of 15":       sets(item.TypeBinarySet, func() string { return octets(15) }),
-		"strings of 3":         sets(item.TypeStringSet, func() string { return letters(3) }),
-		"strings of 2 and 3":   sets(item.TypeStringSet, func() string { return letters(2 + rnd.IntN(2)) }),
-		"names of 3":           names(func() string { return letters(3) }),
-		"names of 4":           names(func() string { return letters(4) }),
-		"names of 7":           names(func() string { return letters(7) }),
-		"names of 8":           names(func() string { return letters(8) }),
-		"empty strings":        list(func() item.Value { return str("") }),
-		"nulls":                list(item.NewNull),
-		"binaries of 1 apart":  list(func() item.Value { return lone(1) }),
-		"binaries of 2 apart":  list(func() item.Value { return lone(2) }),
-		"sets of nothing":      list(func() item.Value { return lone(0) }),
-		"sets of few": list(func() item.Value {
-			return set(t, item.TypeBinarySet, bin(octets(1)), bin(octets(2)), bin(octets(3)))
-		}),
-		"sets or strings": list(func() item.Value {
-			switch rnd.IntN(4) {
-			case 0:
-				return lone(1)
-			case 1:
-				return set(t, item.TypeStringSet, str(letters(1)))
-			case 2:
-				return str(letters(rnd.IntN(3)))
-			}
-			return bin(octets(rnd.IntN(3)))
-		}),
-		"maps of names of 1": list(func() item.Value {
-			m := item.Item{}
-			for range 40 + rnd.IntN(60) {
-				m[letters(1)] = []item.Value{str(""), bin(""), item.NewNull()}[rnd.IntN(3)]
-			}
-			return item.NewMap(m)
-		}),
-		"strings of 128":  list(func() item.Value { return str(letters(128)) }),
-		"binaries of 64":  list(func() item.Value { return bin(octets(64)) }),
-		"deep lists":      nested(func(v item.Value) item.Value { return item.NewList([]item.Value{v}) }, 4),
-		"deep maps":       nested(func(v item.Value) item.Value { return item.NewMap(item.Item{"": v}) }, 4),
-		"numbers":         list(func() item.Value { return randomNumber(t, rnd, 1+rnd.IntN(38)) }),
-		"number set of 3": numberSet(t, rnd, size, 4),
-		"number set":      numberSet(t, rnd, size, 38),
-	}
-}
-
-func randomNumber(t *testing.T, rnd *rand.Rand, digits int) item.Value {
-	s := []string{"", "-"}[rnd.IntN(2)]
-	for range digits {
-		s += fmt.Sprint(rnd.IntN(10))
-	}
-	return nval(t, fmt.Sprintf("%se%d", s, rnd.IntN(200)-120+digits/38))
-}
-
-func numberSet(t *testing.T, rnd *rand.Rand, size, digits int) item.Item {
-	seen := map[item.Number]bool{}
-	var elems []item.Value
-	for size > 23 {
-		v := randomNumber(t, rnd, 1+rnd.IntN(digits))
-		if seen[v.Number()] {
-			continue
-		}
-		seen[v.Number()] = true
-		elems = append(elems, v)
-		size -= v.Size()
-	}
-	return item.Item{"pk": str("k"), "v": set(t, item.TypeNumberSet, elems...)}
-}
 
 func TestDecodeRefuses(t *testing.T) {
 	good := item.Append(nil, item.Item{"a": str("b"), "c": set(t, item.TypeStringSet, str("d"), str("e"))})

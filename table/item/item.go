@@ -30,8 +30,9 @@
 //
 // KeyHash places a partition key: its first eight bytes order items as DynamoDB's own Scan does.
 //
-// All three are deterministic: equal items with sets in equal order have equal bytes. What Decode returns shares the
-// memory that it was given; whoever reads it keeps those bytes unchanged (what kv returns is the caller's).
+// Equal keys have equal bytes, always. Equal items have equal bytes when their sets are in equal order, within one build of
+// Rouse: another may deflate differently. What Decode returns shares the memory that it was given; whoever reads it keeps
+// those bytes unchanged (what kv returns is the caller's).
 //
 // # What it leaves to others
 //
