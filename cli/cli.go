@@ -185,7 +185,7 @@ func (a *app) root() *cobra.Command {
 	}
 	add("run", a.devCommand(), a.serveCommand(), a.statusCommand(), a.stopCommand(), a.resetCommand())
 	add("app", a.initCommand(), a.deployCommand(), a.deleteCommand(), a.listCommand(), a.invokeCommand())
-	add("see", a.logsCommand(), a.usageCommand())
+	add("see", a.logsCommand(), a.usageCommand(), a.tableCommand())
 	add("more", a.envCommand(), a.execCommand(), a.runtimeCommand(), a.doctorCommand(), a.versionCommand())
 	root.SetHelpCommandGroupID("more")
 	return root

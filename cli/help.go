@@ -12,7 +12,7 @@ import (
 var groups = []struct{ id, title, commands string }{
 	{"run", "Run", "dev serve status stop reset"},
 	{"app", "Applications", "init deploy delete list invoke"},
-	{"see", "See what happens", "logs usage"},
+	{"see", "See what happens", "logs usage table"},
 	{"more", "More", "env exec runtime doctor version help"},
 }
 
