@@ -206,7 +206,11 @@ func (p *parts) inside(w http.ResponseWriter, r *http.Request) {
 }
 
 // health says that the node is ready, and which services it has in the words of tools that ask.
-func (p *parts) health(w http.ResponseWriter, _ *http.Request) {
+func (p *parts) health(w http.ResponseWriter, r *http.Request) {
+	if !p.announced.Load() {
+		starting(w, r)
+		return
+	}
 	services := map[string]string{}
 	for _, s := range p.door.Services() {
 		services[s.Name] = "running"

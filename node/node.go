@@ -137,10 +137,13 @@ func alreadyThere(data string) error {
 	}
 	c := http.Client{Timeout: time.Second}
 	resp, err := c.Get(info.URL + "/_rouse/health")
-	if err != nil {
-		return nil // it died: the file is a leftover
+	var slow net.Error
+	switch {
+	case err == nil:
+		_ = resp.Body.Close()
+	case !errors.As(err, &slow) || !slow.Timeout():
+		return nil // nobody is there: the file is a leftover of a node that died
 	}
-	_ = resp.Body.Close()
 	return fmt.Errorf("a node is already running on %s: process %d at %s; stop it with `rouse stop`, or use another folder with --data",
 		data, info.PID, info.URL)
 }
@@ -247,6 +250,7 @@ func (n *Node) open(ctx context.Context, env func(string) (string, bool)) error 
 	if err := n.writeNodeFile(); err != nil {
 		return errors.Join(err, n.Stop(ctx))
 	}
+	p.announced.Store(true)
 	go n.watch()
 	return nil
 }

@@ -114,6 +114,23 @@ func TestSecondNodeOnTheFolder(t *testing.T) {
 	}
 }
 
+// TestSlowNodeIsThere: one that takes the call and does not answer soon is busy, not dead.
+func TestSlowNodeIsThere(t *testing.T) {
+	busy, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer busy.Close()
+	data := t.TempDir()
+	url := "http://" + busy.Addr().String()
+	must(t, os.WriteFile(filepath.Join(data, cli.NodeFile), fmt.Appendf(nil, `{"url": %q, "pid": 1}`, url), 0o600))
+	n, err := tryOpen(t, true, settings(data), nil)
+	if err == nil {
+		stop(t, n)
+	}
+	if err == nil || !strings.Contains(err.Error(), "process 1 at "+url) {
+		t.Errorf("a second node: got %v, want it refused for process 1 at %s", err, url)
+	}
+}
+
 func TestRefusedStarts(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

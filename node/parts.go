@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/rouse-dev/rouse"
 	"github.com/rouse-dev/rouse/api"
@@ -65,7 +66,8 @@ type parts struct {
 	account   string // of the node's own application
 	mode      string // "dev" or "serve"
 	region    string
-	seal      []byte // seals secrets and signs links
+	announced atomic.Bool // node.json is written: what waits for health finds the node by it as well
+	seal      []byte      // seals secrets and signs links
 	codeLinks http.Handler
 
 	handler http.Handler
