@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -69,9 +70,12 @@ func (t *Table) EncodeError(w http.ResponseWriter, f *rouse.Error, id string) {
 			}
 		}
 	}
-	body, err := json.Marshal(members)
-	if err != nil {
-		body = []byte("{}")
+	var doc bytes.Buffer
+	enc := json.NewEncoder(&doc)
+	enc.SetEscapeHTML(false)
+	body := []byte("{}")
+	if enc.Encode(members) == nil {
+		body = bytes.TrimSuffix(doc.Bytes(), []byte("\n"))
 	}
 	t.sum(w, body)
 	_ = send(w, status, t.contentType(), body)
