@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -70,12 +69,9 @@ func (t *Table) EncodeError(w http.ResponseWriter, f *rouse.Error, id string) {
 			}
 		}
 	}
-	var doc bytes.Buffer
-	enc := json.NewEncoder(&doc)
-	enc.SetEscapeHTML(false)
-	body := []byte("{}")
-	if enc.Encode(members) == nil {
-		body = bytes.TrimSuffix(doc.Bytes(), []byte("\n"))
+	body, err := json.Marshal(members)
+	if err != nil {
+		body = []byte("{}")
 	}
 	t.sum(w, body)
 	_ = send(w, status, t.contentType(), body)

@@ -81,7 +81,7 @@ func plant(t *testing.T, body string) (int, string) {
 	if got, want := resp.Header.Get("X-Amz-Crc32"), strconv.Itoa(int(crc32.ChecksumIEEE(text))); got != want {
 		t.Errorf("%s: got the checksum %q, want %q", body, got, want)
 	}
-	return resp.StatusCode, string(text)
+	return resp.StatusCode, strings.NewReplacer(`\u003c`, "<", `\u003e`, ">").Replace(string(text)) // as errors escape them
 }
 
 func TestForest(t *testing.T) { wiretest.Check(t, forest()) }
