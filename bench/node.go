@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -22,6 +23,7 @@ type bench struct {
 	seconds   time.Duration
 	rouse     *program
 	base      string // where the application is served
+	api       string // where AWS's API is, host and port
 	isolation string
 	goServer  string // the limit program in Go
 }
@@ -139,7 +141,7 @@ func newBench(ctx context.Context, bin string, samples int, seconds time.Duratio
 	if b.rouse, info, _, err = b.startRouse(ctx, filepath.Join(dir, "rouse")); err != nil {
 		return nil, err
 	}
-	b.base = "http://" + info.Plain
+	b.base, b.api = "http://"+info.Plain, strings.TrimPrefix(info.URL, "http://")
 	if err := tool(ctx, app, bin, "deploy", "--endpoint", info.URL); err != nil {
 		return nil, err
 	}

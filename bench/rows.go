@@ -155,12 +155,12 @@ func (b *bench) startLimit(ctx context.Context, language string) (*limitServer, 
 		p.stop()
 		return nil, 0, fmt.Errorf("start %v: %w\n%s", argv, err, p.log.String())
 	}
-	return &limitServer{p, url}, time.Since(began), nil
+	return &limitServer{p, address, url}, time.Since(began), nil
 }
 
 type limitServer struct {
 	*program
-	url string
+	address, url string
 }
 
 // warm: 64 connections ask as fast as they are answered.
