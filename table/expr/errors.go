@@ -12,6 +12,7 @@ const (
 	textPath        = "The document path provided in the update expression is invalid for update"
 	textMissing     = "The provided expression refers to an attribute that does not exist in the item"
 	textLegacyType  = "Type mismatch for attribute to update"
+	textTooLarge    = "Item size to update has exceeded the maximum allowed size"
 	textTooDeep     = "Nesting Levels have exceeded supported limits: " +
 		"Attributes in the item have nested levels beyond supported limit"
 )

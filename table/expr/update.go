@@ -24,7 +24,7 @@ const (
 	faultPath          // what the path goes into is not there, or of another type
 	faultType          // an operand, or the attribute to change, is of another type than it has to be
 	faultMissing       // a SET reads an attribute that is not there
-	faultRange         // a number becomes too large, too small or too long
+	faultRange         // what is made is out of bounds: a number, a nesting, a size
 )
 
 // Apply makes the item that the update makes of old, which stays as it is and shares its unchanged values. Of an item
@@ -32,7 +32,8 @@ const (
 // elements that are set beyond the end of a list are appended in the order of their indexes.
 //
 // Its errors are rouse.Invalid "ValidationException" with DynamoDB's texts. The size of the result, and whether key
-// attributes have changed their types, is for the caller to check.
+// attributes have changed their types, is for the caller to check; it is refused here only where it took too much memory
+// to find out.
 func (u *Update) Apply(old item.Item) (item.Item, error) { return u.apply(old, false) }
 
 // Create is Apply for an item that is not stored yet, of which key has the key attributes. DynamoDB lets such an update
@@ -97,11 +98,24 @@ func (u *Update) written(o *operand) item.Type {
 	return item.TypeAbsent
 }
 
+// application is one Apply.
+type application struct {
+	*Update
+	old    item.Item
+	create bool
+	room   int // elements that lists and sets may still be made of
+}
+
+// roomMax is how many elements an update may join into lists and sets. An element counts for at least a byte of an
+// item, so whoever needs more makes an item that is too large; without it a short text could ask for gigabytes.
+const roomMax = 2 * item.SizeMax
+
 func (u *Update) apply(old item.Item, create bool) (item.Item, error) {
 	var few [8]outcome // most updates are small
 	outcomes := few[:0]
+	app := application{Update: u, old: old, create: create, room: roomMax}
 	for i := range u.actions {
-		outcomes = append(outcomes, u.act(&u.actions[i], old, create))
+		outcomes = append(outcomes, app.act(&u.actions[i]))
 	}
 	if err := u.firstFault(outcomes, old); err != nil {
 		return nil, err
@@ -110,10 +124,10 @@ func (u *Update) apply(old item.Item, create bool) (item.Item, error) {
 }
 
 // act works out one action.
-func (u *Update) act(a *action, old item.Item, create bool) outcome {
+func (u *application) act(a *action) outcome {
 	path := u.paths[a.path]
-	if !writable(old, path) {
-		if create && a.section == sectionRemove {
+	if !writable(u.old, path) {
+		if u.create && a.section == sectionRemove {
 			return outcome{}
 		}
 		return outcome{fault: faultPath}
@@ -123,13 +137,13 @@ func (u *Update) act(a *action, old item.Item, create bool) outcome {
 	case sectionRemove:
 		return outcome{remove: true}
 	case sectionSet:
-		o = u.assigned(&a.value, old)
+		o = u.assigned(&a.value)
 	case sectionAdd:
-		now, _ := old.At(path)
-		o = add(now, u.values[a.value.slot], a.legacy)
+		now, _ := u.old.At(path)
+		o = u.add(now, u.values[a.value.slot], a.legacy)
 	case sectionDelete:
-		now, _ := old.At(path)
-		o = take(now, u.values[a.value.slot])
+		now, _ := u.old.At(path)
+		o = less(now, u.values[a.value.slot])
 	}
 	if o.fault == faultNone && len(path)-1+o.value.Depth() > item.DepthMax {
 		return outcome{fault: faultRange, err: problem(textTooDeep)}
@@ -203,27 +217,27 @@ func (u *Update) intoWrongType(outcomes []outcome, old item.Item) bool {
 }
 
 // assigned works out the right side of a SET.
-func (u *Update) assigned(o *operand, old item.Item) outcome {
+func (u *application) assigned(o *operand) outcome {
 	switch o.kind {
 	case operandValue:
 		return outcome{value: u.values[o.slot]}
 	case operandPath:
-		if v, ok := old.At(u.paths[o.slot]); ok {
+		if v, ok := u.old.At(u.paths[o.slot]); ok {
 			return outcome{value: v}
 		}
 		return outcome{fault: faultMissing}
 	}
 	if o.fn == fnIfNotExists {
-		if v, ok := old.At(u.paths[o.args[0].slot]); ok {
+		if v, ok := u.old.At(u.paths[o.args[0].slot]); ok {
 			return outcome{value: v}
 		}
-		return u.assigned(&o.args[1], old)
+		return u.assigned(&o.args[1])
 	}
 	need := item.TypeNumber
 	if o.fn == fnListAppend {
 		need = item.TypeList
 	}
-	left, right := u.assigned(&o.args[0], old), u.assigned(&o.args[1], old)
+	left, right := u.assigned(&o.args[0]), u.assigned(&o.args[1])
 	missing := outcome{}
 	for _, side := range [...]outcome{left, right} {
 		switch {
@@ -239,16 +253,27 @@ func (u *Update) assigned(o *operand, old item.Item) outcome {
 		return missing
 	}
 	if o.fn == fnListAppend {
-		return outcome{value: joined(left.value, right.value)}
+		return u.joined(left.value, right.value)
 	}
 	return sum(o.fn, left.value.Number(), right.value.Number())
 }
 
-// joined is one list after the other.
-func joined(a, b item.Value) item.Value {
-	x, y := a.List(), b.List()
-	return item.NewList(append(append(make([]item.Value, 0, len(x)+len(y)), x...), y...))
+// take takes room for n elements, and reports whether there was any.
+func (u *application) take(n int) bool {
+	u.room -= n
+	return u.room >= 0
 }
+
+// joined is one list after the other.
+func (u *application) joined(a, b item.Value) outcome {
+	x, y := a.List(), b.List()
+	if !u.take(len(x) + len(y)) {
+		return tooLarge()
+	}
+	return outcome{value: item.NewList(append(append(make([]item.Value, 0, len(x)+len(y)), x...), y...))}
+}
+
+func tooLarge() outcome { return outcome{fault: faultRange, err: problem(textTooLarge)} }
 
 // sum is x + y or x - y.
 func sum(fn function, x, y item.Number) outcome {
@@ -266,7 +291,7 @@ func sum(fn function, x, y item.Number) outcome {
 }
 
 // add is what ADD makes of the value at its path, which may be absent.
-func add(now, v item.Value, legacy bool) outcome {
+func (u *application) add(now, v item.Value, legacy bool) outcome {
 	switch {
 	case now.IsAbsent():
 		return outcome{value: v}
@@ -275,15 +300,18 @@ func add(now, v item.Value, legacy bool) outcome {
 	case v.Type() == item.TypeNumber:
 		return sum(fnPlus, now.Number(), v.Number())
 	case v.Type().IsSet():
+		if !u.take(now.Len() + v.Len()) {
+			return tooLarge()
+		}
 		return outcome{value: item.Union(now, v)}
 	case legacy && v.Type() == item.TypeList:
-		return outcome{value: joined(now, v)}
+		return u.joined(now, v)
 	}
 	return outcome{fault: faultType}
 }
 
-// take is what DELETE makes of the set at its path, which may be absent. A set without elements goes.
-func take(now, v item.Value) outcome {
+// less is what DELETE makes of the set at its path, which may be absent. A set without elements goes.
+func less(now, v item.Value) outcome {
 	switch {
 	case now.IsAbsent():
 		return outcome{}
