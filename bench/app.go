@@ -27,5 +27,8 @@ func (b *bench) writeApp(ctx context.Context, dir string) error {
 				"      Events:\n        Get: { Type: HttpApi, Properties: { Method: GET, Path: /%s%d } }\n", f.name, i, f.uri, f.handler, f.runtime, f.name, i)
 		}
 	}
+	fmt.Fprintf(&t, "  Abuse:\n    Type: AWS::Serverless::Function\n    Properties:\n      CodeUri: abuse/\n      Handler: index.handler\n"+
+		"      Runtime: nodejs20.x\n      MemorySize: 512\n      Timeout: %d\n"+
+		"      Events:\n        Get: { Type: HttpApi, Properties: { Method: GET, Path: /abuse } }\n", int(abuseMax.Seconds()))
 	return os.WriteFile(filepath.Join(dir, "template.yaml"), []byte(t.String()), 0o644)
 }

@@ -4,6 +4,7 @@
 //
 //	make bench                  all rows
 //	make bench BENCH=cold       rows whose name contains "cold"
+//	make bench BENCH=abuse      what functions are worth beside one that does its worst
 //
 // The rows, and what limits each:
 //
@@ -12,6 +13,7 @@
 //	cold          first request to a function never run    a bare boot of the same interpreter; fork and exec of the same binary
 //	warm          requests per second, 64 connections      a bare HTTP server in the same language that does the same work
 //	latency       median of one connection                 the same server
+//	abuse         throughput beside a hostile neighbour    the same function alone
 //
 // Requests to Rouse go through its gateway: routed, authorised, in the full sandbox, metered, with all logs on.
 package main
@@ -35,6 +37,12 @@ type result struct {
 	limit, rouse float64 // medians, in unit
 	unit         string
 	more         bool // more is better
+}
+
+// row is a name and what measures it.
+type row struct {
+	name    string
+	measure func(context.Context) (result, error)
 }
 
 func (r result) ratio() float64 { return r.rouse / r.limit }
@@ -62,17 +70,17 @@ func run(ctx context.Context, only string, samples int, seconds time.Duration) e
 		return err
 	}
 	defer b.close()
-	rows := []struct {
-		name    string
-		measure func(context.Context) (result, error)
-	}{
+	rows := []row{
 		{"ready", b.ready}, {"idle memory", b.idleMemory},
 		{"cold node", b.cold("node")}, {"cold python", b.cold("python")}, {"cold go", b.cold("go")},
 		{"warm node", b.warm("node")}, {"warm python", b.warm("python")}, {"warm go", b.warm("go")},
 		{"latency node", b.latency("node")}, {"latency python", b.latency("python")}, {"latency go", b.latency("go")},
 	}
+	for _, what := range abuses {
+		rows = append(rows, row{"abuse " + what, b.abuse(what)})
+	}
 	fmt.Printf("%s/%s, %d processors, %s, %s\n\n", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version(), b.isolation)
-	fmt.Printf("%-16s %12s %12s  %-5s %8s  %s\n", "", "limit", "rouse", "", "ratio", "the limit is")
+	fmt.Printf("%-17s %12s %12s  %-5s %8s  %s\n", "", "limit", "rouse", "", "ratio", "the limit is")
 	for _, r := range rows {
 		if !strings.Contains(r.name, only) {
 			continue
@@ -81,7 +89,7 @@ func run(ctx context.Context, only string, samples int, seconds time.Duration) e
 		if err != nil {
 			return fmt.Errorf("%s: %w", r.name, err)
 		}
-		fmt.Printf("%-16s %12.2f %12.2f  %-5s %7.2f×  %s\n", r.name, res.limit, res.rouse, res.unit, res.ratio(), res.limitIs)
+		fmt.Printf("%-17s %12.2f %12.2f  %-5s %7.2f×  %s\n", r.name, res.limit, res.rouse, res.unit, res.ratio(), res.limitIs)
 	}
 	return nil
 }
