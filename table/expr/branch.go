@@ -67,9 +67,10 @@ func (e *expression) resolve(names []string) []item.Path {
 
 // grow makes the tree of paths. If two of them cannot stand together it answers DynamoDB's text instead.
 func grow(paths []item.Path) (*branch, string) {
-	order := make([]int, len(paths))
-	for i := range order {
-		order[i] = i
+	var few [16]int
+	order := few[:0]
+	for i := range paths {
+		order = append(order, i)
 	}
 	slices.SortFunc(order, func(i, j int) int { return comparePaths(paths[i], paths[j]) })
 	kids, ok := sprout(paths, order, 0)

@@ -38,9 +38,9 @@
 //
 // A parsed expression is an immutable tree whose names and values are numbered slots. Cache keeps it. Bind fills the
 // slots and checks what depends on them: a request pays for its slots and the checks, not for the text. What Bind
-// answers walks the shared tree with the slots beside it; asking a condition about an item allocates nothing, applying
-// an update makes the containers along the written paths anew and shares all else with the old item. For that, the paths
-// of an update or a projection are a tree (branch), which exists because DynamoDB forbids paths that overlap.
+// answers walks the shared tree with the slots beside it; asking a condition about an item allocates (almost) nothing,
+// applying an update makes the containers along the written paths anew and shares all else with the old item. For that,
+// the paths of an update or a projection are a tree (branch), which exists because DynamoDB forbids paths that overlap.
 //
 // The legacy parameters (Expected, AttributeUpdates, KeyConditions, QueryFilter, ScanFilter, AttributesToGet) are plain
 // structs here that are bound to the same four parts.
@@ -65,7 +65,8 @@
 //
 // An expression has at most 4,096 bytes and 300 operators, an IN 100 values, a path 32 steps, a #name or :value 255
 // bytes. The length bounds the recursion of the parser; the parser never goes back, so parsing takes time in proportion
-// to the text. A Cache is bounded by its number of expressions and by the bytes of their texts.
+// to the text. A Cache is bounded by its number of expressions and by the bytes of their texts. What list_append and ADD
+// may join in one update is bounded by what an item can hold, so that no short text asks for gigabytes.
 //
 // # What it leaves to others
 //
