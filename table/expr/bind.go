@@ -14,7 +14,8 @@ const placeholderMax = 255
 type Request struct {
 	// The expressions; nil when the request has none. An empty text is an error of its own.
 	Condition, Filter, Projection, KeyCondition, Update *string
-	// Names are ExpressionAttributeNames, Values ExpressionAttributeValues. Nil when not sent; sent and empty is an error.
+	// Names are ExpressionAttributeNames, Values ExpressionAttributeValues. Nil when not sent; sent but empty is an
+	// error.
 	Names  map[string]string
 	Values item.Item
 }

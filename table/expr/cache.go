@@ -2,8 +2,8 @@ package expr
 
 import "sync"
 
-// textAverage is how many bytes of text the cache allows per expression. A parsed text takes up to some fifty times its
-// length, so a cache of 1,000 holds at most some 25 MB, whatever clients send.
+// textAverage is how many bytes of text the cache allows per expression. A parsed text takes up to some hundred times
+// its length, so a cache of 1,000 holds at most some 50 MB, whatever clients send.
 const textAverage = 512
 
 // Cache keeps parsed expressions by grammar and text, those used last. It is safe for concurrent use.

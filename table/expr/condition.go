@@ -14,7 +14,8 @@ type Condition struct {
 
 // Match reports whether the condition holds for it. A missing attribute, or one of another type than a comparison
 // needs, makes the comparison false (and <> true); it is no error. It does not allocate, but a few bytes for the number
-// that size() is, and for comparing large sets whose elements stand in different orders. The error is for what DynamoDB may refuse only on seeing an item; there is none today.
+// that size() is, and for comparing large sets whose elements stand in different orders. The error is for what DynamoDB
+// may refuse only on seeing an item; there is none today.
 func (c *Condition) Match(it item.Item) (bool, error) {
 	return c.holds(&c.cond, it), nil
 }

@@ -28,8 +28,8 @@
 //	word       = letter { part } ;                     part = letter | digit | "_"
 //
 // A condition has attribute_exists, attribute_not_exists, attribute_type, begins_with and contains, which are true or
-// false, and size, which is a number. A SET has if_not_exists and list_append. Two pairs of parentheses around one thing
-// are an error in a condition.
+// false, and size, which is a number. A SET has if_not_exists and list_append. Two pairs of parentheses around one
+// thing are an error in a condition.
 //
 // # Three steps
 //
@@ -65,8 +65,8 @@
 //
 // An expression has at most 4,096 bytes and 300 operators, an IN 100 values, a path 32 steps, a #name or :value 255
 // bytes. The length bounds the recursion of the parser; the parser never goes back, so parsing takes time in proportion
-// to the text. A Cache is bounded by its number of expressions and by the bytes of their texts. What list_append and ADD
-// may join in one update is bounded by what an item can hold, so that no short text asks for gigabytes.
+// to the text. A Cache is bounded by its number of expressions and by the bytes of their texts. What list_append and
+// ADD may join in one update is bounded by what an item can hold, so that no short text asks for gigabytes.
 //
 // # What it leaves to others
 //

@@ -52,7 +52,7 @@ func (l *lexer) str(t token) string { return l.text[t.start:t.end] }
 // is reports whether the token at hand is the punctuation p.
 func (l *lexer) is(p string) bool { return l.tok.kind == tokPunct && l.str(l.tok) == p }
 
-// isWord reports whether the token at hand is the keyword w, which is given in capitals; keywords are written in any case.
+// isWord reports whether the token at hand is the keyword w, given in capitals. Keywords are written in any case.
 func (l *lexer) isWord(w string) bool { return l.tok.kind == tokIdent && foldsTo(l.str(l.tok), w) }
 
 // near is what a syntax error shows: the text from the token before the one at hand to the one after it.

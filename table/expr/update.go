@@ -32,8 +32,8 @@ const (
 // elements that are set beyond the end of a list are appended in the order of their indexes.
 //
 // Its errors are rouse.Invalid "ValidationException" with DynamoDB's texts. The size of the result, and whether key
-// attributes have changed their types, is for the caller to check; it is refused here only where it took too much memory
-// to find out.
+// attributes have changed their types, is for the caller to check; here it is refused only where finding out took too
+// much memory.
 func (u *Update) Apply(old item.Item) (item.Item, error) { return u.apply(old, false) }
 
 // Create is Apply for an item that is not stored yet, of which key has the key attributes. DynamoDB lets such an update
