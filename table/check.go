@@ -1,6 +1,9 @@
 package table
 
 import (
+	"errors"
+
+	"github.com/rouse-dev/rouse"
 	"github.com/rouse-dev/rouse/table/expr"
 	"github.com/rouse-dev/rouse/table/item"
 )
@@ -68,14 +71,21 @@ func checkKeyValue(name string, v item.Value, hash bool) error {
 	}
 	switch n := v.Len(); {
 	case n == 0:
-		return invalid("One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty %s value. Key: %s",
-			long(v.Type()), name)
+		return errEmpty(name, v.Type())
 	case hash && n > item.PartitionKeyMax:
 		return invalidValue(textHashSize)
 	case !hash && n > item.SortKeyMax:
 		return invalidValue(textRangeSize)
 	}
 	return nil
+}
+
+// errEmptyKey is the cause of errEmpty, by which transactions know it.
+var errEmptyKey = errors.New("empty key")
+
+func errEmpty(name string, kind item.Type) error {
+	return &rouse.Error{Kind: rouse.Invalid, Code: "ValidationException", Err: errEmptyKey, Message: "One or more parameter values are " +
+		"not valid. The AttributeValue for a key attribute cannot contain an empty " + long(kind) + " value. Key: " + name}
 }
 
 // long is what texts call the types of keys that can be empty.

@@ -31,6 +31,7 @@ type tally struct {
 type counts struct {
 	mu    sync.Mutex
 	gains map[uint32]tally // guarded by mu: by index
+	local bool             // guarded by mu: they are never reported, because the items are of this node alone
 }
 
 // add counts what was committed.
@@ -69,6 +70,9 @@ func (c *counts) gain(d delta) {
 func (c *counts) take() map[uint32]tally {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.local {
+		return nil
+	}
 	g := c.gains
 	c.gains = nil
 	return g
@@ -81,6 +85,13 @@ func (c *counts) put(gains map[uint32]tally) {
 	for i, g := range gains {
 		c.gain(delta{i, g.Items, g.Bytes})
 	}
+}
+
+// reset forgets all, and counts for this node alone from now on.
+func (c *counts) reset() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.gains, c.local = nil, true
 }
 
 func (c *counts) peek() map[uint32]tally {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/rouse-dev/rouse"
@@ -51,7 +52,7 @@ type schema struct {
 	account string
 	head    head
 	headKey []byte
-	store   kv.Store // where the items are
+	store   ground // where the items are
 
 	hashType, rangType item.Type
 	items              []byte  // prefix of the items
@@ -80,6 +81,9 @@ func (t *Tables) newSchema(account string, d *descriptor) *schema {
 	}
 	for i := range d.GlobalIndexes {
 		s.indexes = append(s.indexes, newIndex(d, data, &d.GlobalIndexes[i], true))
+	}
+	if s.cached() {
+		s.store = t.caches.of(t, s)
 	}
 	if d.Stream != "" {
 		s.log = streamLog(account, t.cfg.Region, d.Number, d.StreamLabel)
@@ -255,6 +259,10 @@ func (t *Tables) with(ctx context.Context, account, name string, fn func(*schema
 
 // refused reports whether err says that a request does not fit its table.
 func refused(err error) bool {
+	var c *Cancelled
+	if errors.As(err, &c) {
+		return slices.ContainsFunc(c.Reasons, func(r Reason) bool { return r.Code == ReasonInvalid })
+	}
 	var e *rouse.Error
 	return errors.As(err, &e) && (e.Kind == rouse.Invalid || e.Kind == rouse.NotFound)
 }

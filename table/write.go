@@ -126,6 +126,7 @@ type effect struct {
 	had              bool      // there was an item
 	old, new         item.Item // nil: there is none; old is decoded only where the plan says so
 	oldSize, newSize int
+	oldValue         []byte // what old was decoded from
 	encoded          []byte // of new; hides the plan's
 	same             bool   // nothing changes
 	capacity         *Capacity
@@ -168,6 +169,7 @@ func (e *effect) decode(value []byte) (err error) {
 	if value == nil {
 		return nil
 	}
+	e.oldValue = value
 	if e.oldSize, err = item.SizeOf(value); err == nil && e.decodes {
 		e.old, err = item.Decode(value)
 	}

@@ -1,0 +1,491 @@
+package table
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/rouse-dev/rouse/kv"
+	"github.com/rouse-dev/rouse/kv/tuple"
+	"github.com/rouse-dev/rouse/table/item"
+)
+
+// How often Run looks, even if nothing hints that it should.
+const (
+	sweepEvery = 15 * time.Second // expired items, old tokens, counts
+	lookEvery  = 15 * time.Second // back-fills, dropped tables
+	trimEvery  = 10 * time.Minute // old stream records
+	leaseTTL   = 15 * time.Second
+)
+
+// Run does the upkeep until ctx is done: it removes expired items, fills new indexes, sweeps what dropped tables left, and
+// trims streams. On every node; what needs one owner is leased.
+func (t *Tables) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	wg.Go(func() { t.sweep(ctx) })
+	wg.Go(func() { t.maintain(ctx) })
+	wg.Wait()
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	if err := t.report(last); err != nil && !errors.Is(err, kv.ErrClosed) {
+		t.cfg.Logger.Warn("table: counts not reported", "err", err)
+	}
+	return ctx.Err()
+}
+
+// sweep is what every node does: claims do not get in each other's way.
+func (t *Tables) sweep(ctx context.Context) {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		for _, do := range []func(context.Context) error{
+			func(ctx context.Context) error { return t.sweepExpired(ctx, t.cfg.Store, t.resolve) },
+			t.sweepCaches,
+			t.sweepTokens,
+			t.report,
+		} {
+			t.warn(ctx, do(ctx))
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// warn logs what went wrong in the background; it is tried again.
+func (t *Tables) warn(ctx context.Context, err error) {
+	if err != nil && ctx.Err() == nil && !errors.Is(err, kv.ErrClosed) {
+		t.cfg.Logger.Warn("table: upkeep failed", "err", err)
+	}
+}
+
+// alone is the lease of a process that has the store for itself.
+type alone struct{}
+
+func (alone) Guard(kv.Tx) error     { return nil }
+func (alone) Epoch() uint64         { return 0 }
+func (alone) Lost() <-chan struct{} { return nil }
+
+func (t *Tables) acquire(ctx context.Context) (kv.Lease, error) {
+	if t.cfg.Leases == nil {
+		return alone{}, nil
+	}
+	return t.cfg.Leases.Acquire(ctx, t.upkeepDuty(), leaseTTL)
+}
+
+// maintain is what one node does.
+func (t *Tables) maintain(ctx context.Context) {
+	for ctx.Err() == nil {
+		held, release := context.WithCancel(ctx)
+		lease, err := t.acquire(held)
+		if err == nil {
+			t.hold(held, lease)
+		} else {
+			t.warn(ctx, err)
+			select {
+			case <-ctx.Done():
+			case <-time.After(leaseTTL):
+			}
+		}
+		release()
+	}
+}
+
+// hold works while the lease is held.
+func (t *Tables) hold(ctx context.Context, lease kv.Lease) {
+	hint, stop := t.cfg.Store.Wake(t.upkeepDuty())
+	defer stop()
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	var trimmed time.Time
+	for {
+		t.warn(ctx, t.fillAll(ctx, lease))
+		t.warn(ctx, t.bury(ctx, lease))
+		if now := t.cfg.Store.Now(); now.Sub(trimmed) >= trimEvery {
+			trimmed = now
+			t.warn(ctx, t.trimStreams(ctx, lease))
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-lease.Lost():
+			return
+		case <-hint:
+		case <-tick.C:
+		}
+	}
+}
+
+// work is the value of workKey: a back-fill, and how far it has come.
+type work struct {
+	Account string `json:"account"`
+	Table   string `json:"table"`
+	Number  uint64 `json:"number"`
+	Index   uint32 `json:"index"` // 0: the time to live
+	Cursor  []byte `json:"cursor,omitempty"`
+}
+
+func (t *Tables) setWork(tx kv.Tx, account string, d *descriptor, index uint32) error {
+	tx.Wake(t.upkeepDuty())
+	return setJSON(tx, t.workKey(d.Number, index), work{Account: account, Table: d.Name, Number: d.Number, Index: index})
+}
+
+// pairs reads the pairs of a small range.
+func (t *Tables) pairs(ctx context.Context, r kv.Range, limit int) (list []kv.Pair, err error) {
+	err = t.cfg.Store.View(ctx, func(v kv.View) error {
+		list = nil
+		for p, err := range v.Scan(r, limit) {
+			if err != nil {
+				return err
+			}
+			list = append(list, p)
+		}
+		return nil
+	})
+	return list, err
+}
+
+// worksMax is how many back-fills are listed at a time.
+const worksMax = 1000
+
+// fillAll does all back-fills that there are.
+func (t *Tables) fillAll(ctx context.Context, lease kv.Lease) error {
+	list, err := t.pairs(ctx, tuple.Prefix(owner, t.cfg.Region, room, "work"), worksMax)
+	if err != nil {
+		return fmt.Errorf("list back-fills: %w", err)
+	}
+	for _, p := range list {
+		var w work
+		if err := json.Unmarshal(p.Value, &w); err != nil {
+			return fmt.Errorf("back-fill %x: %w", p.Key, err)
+		}
+		if err := t.fill(ctx, lease, p.Key, w); err != nil {
+			return fmt.Errorf("back-fill table %s: %w", w.Table, err)
+		}
+	}
+	return nil
+}
+
+// Pages of a back-fill: so many items are listed in one View, and so many looked at in one Update.
+const (
+	fillPage  = 250
+	fillChunk = 25
+)
+
+// fill does one back-fill. The items are listed in a View and read again in small Updates, with the head: so each entry
+// is of the item as it is then, and from the moment on in which the index is there, writers keep it themselves.
+func (t *Tables) fill(ctx context.Context, lease kv.Lease, key []byte, w work) error {
+	for {
+		s, err := t.fresh(ctx, w.Account, w.Table)
+		if err != nil || s.Number != w.Number {
+			return t.drop(ctx, key) // the table is gone, and should have taken this along
+		}
+		r := below(s.items)
+		if w.Cursor != nil {
+			r.From = append(bytes.Clone(w.Cursor), 0)
+		}
+		var keys [][]byte
+		err = s.store.View(ctx, func(v kv.View) error {
+			keys = keys[:0]
+			size := 0
+			for p, err := range v.Scan(r, fillPage) {
+				if err != nil {
+					return err
+				}
+				keys = append(keys, p.Key)
+				if size += len(p.Value); size >= PageMax {
+					break
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		if len(keys) == 0 {
+			return t.filled(ctx, lease, key, w)
+		}
+		for chunk := range slices.Chunk(keys, fillChunk) {
+			gone, err := t.fillSome(ctx, lease, s, key, &w, chunk)
+			if errors.Is(err, errStale) {
+				break
+			}
+			if err != nil || gone {
+				return err
+			}
+		}
+	}
+}
+
+func (t *Tables) drop(ctx context.Context, key []byte) error {
+	return t.cfg.Store.Update(ctx, func(tx kv.Tx) error {
+		tx.Delete(key)
+		return nil
+	})
+}
+
+// fillSome looks at the items of some keys. gone says that the work is not wanted any more.
+func (t *Tables) fillSome(ctx context.Context, lease kv.Lease, s *schema, key []byte, w *work, keys [][]byte) (gone bool, err error) {
+	i := slices.IndexFunc(s.indexes, func(x index) bool { return x.Number == w.Index })
+	if w.Index != 0 && i < 0 {
+		return true, nil
+	}
+	next := *w
+	next.Cursor = keys[len(keys)-1]
+	var added tally
+	err = t.cfg.Store.Update(ctx, func(tx kv.Tx) error {
+		gone, added = false, tally{}
+		if err := lease.Guard(tx); err != nil {
+			return err
+		}
+		values, err := tx.GetAll(append([][]byte{s.headKey, key}, keys...))
+		if err != nil {
+			return err
+		}
+		if !s.head.is(values[0]) {
+			return errStale
+		}
+		if gone = values[1] == nil; gone {
+			return nil
+		}
+		if w.Index == 0 {
+			err = t.fillDue(tx, s, keys, values[2:])
+		} else {
+			added, err = s.fillIndex(tx, &s.indexes[i], values[2:])
+		}
+		if err != nil {
+			return err
+		}
+		return setJSON(tx, key, next)
+	})
+	if err != nil {
+		return gone, err
+	}
+	*w = next
+	s.counts.put(map[uint32]tally{w.Index: added})
+	if f := t.cfg.Moments.Backfilled; f != nil {
+		f(len(keys))
+	}
+	return gone, nil
+}
+
+// fillIndex adds the missing entries of items. An entry that is there was kept by whoever wrote the item.
+func (s *schema) fillIndex(tx kv.Tx, x *index, values [][]byte) (added tally, err error) {
+	var entries []entry
+	var keys [][]byte
+	for _, value := range values {
+		if value == nil {
+			continue
+		}
+		it, err := item.Decode(value)
+		if err != nil {
+			return added, err
+		}
+		if e := s.entryOf(x, it); e.it != nil {
+			entries, keys = append(entries, e), append(keys, e.key)
+		}
+	}
+	there, err := tx.GetAll(keys)
+	if err != nil {
+		return added, err
+	}
+	for i, e := range entries {
+		if there[i] != nil {
+			continue
+		}
+		size := e.it.Size()
+		tx.Set(e.key, encode(e.it, size))
+		added.Items++
+		added.Bytes += int64(size)
+	}
+	return added, nil
+}
+
+// fillDue adds the places of items among those that expire.
+func (t *Tables) fillDue(tx kv.Tx, s *schema, keys, values [][]byte) error {
+	oldest := tx.Now().Add(-expiryAgeMax).Unix()
+	for i, value := range values {
+		if value == nil {
+			continue
+		}
+		it, err := item.DecodeSome(value, s.TTL.Attribute)
+		if err != nil {
+			return err
+		}
+		if second, ok := s.expiry(it); ok && second >= oldest {
+			tx.Set(s.dueKey(t, second, keys[i]), nil)
+		}
+	}
+	return nil
+}
+
+// filled ends a back-fill.
+func (t *Tables) filled(ctx context.Context, lease kv.Lease, key []byte, w work) error {
+	err := t.cfg.Store.Update(ctx, func(tx kv.Tx) error {
+		if err := lease.Guard(tx); err != nil {
+			return err
+		}
+		_, wanted, err := tx.Get(key)
+		if err != nil || !wanted {
+			return err
+		}
+		tx.Delete(key)
+		d, err := t.read(tx, w.Account, w.Table)
+		if err != nil || d == nil || d.Number != w.Number {
+			return err
+		}
+		if w.Index == 0 {
+			d.TTL.Status = Enabled
+			return t.write(tx, w.Account, d)
+		}
+		i := slices.IndexFunc(d.GlobalIndexes, func(x Index) bool { return x.Number == w.Index })
+		if i < 0 {
+			return nil
+		}
+		d.GlobalIndexes[i].Status, d.GlobalIndexes[i].Backfilling = Active, false
+		return t.write(tx, w.Account, d)
+	})
+	t.schemas.forget(w.Account, w.Table)
+	return err
+}
+
+// buryPage is how many keys of a dropped table or index one transaction deletes.
+const buryPage = 1000
+
+// bury deletes what dropped tables and indexes have left.
+func (t *Tables) bury(ctx context.Context, lease kv.Lease) error {
+	graves, err := t.pairs(ctx, tuple.Prefix(owner, t.cfg.Region, room, "grave"), worksMax)
+	if err != nil {
+		return fmt.Errorf("list dropped tables: %w", err)
+	}
+	for _, g := range graves {
+		parts, err := tuple.Parse(g.Key)
+		account, err2 := tuple.Parse(g.Value)
+		if err != nil || err2 != nil || len(parts) != 6 || len(account) != 1 {
+			return fmt.Errorf("dropped table %x: %x", g.Key, g.Value)
+		}
+		number, _ := parts[4].(uint64)
+		index, _ := parts[5].(uint64)
+		of, _ := account[0].(string)
+		prefix := tablePrefix(of, t.cfg.Region, number)
+		if index > 0 {
+			prefix = indexPrefix(prefix, uint32(index))
+		}
+		if err := t.deleteAll(ctx, lease, below(prefix)); err != nil {
+			return fmt.Errorf("sweep dropped table: %w", err)
+		}
+		if err := t.drop(ctx, g.Key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// deleteAll deletes the keys of a range that nobody writes to any more.
+func (t *Tables) deleteAll(ctx context.Context, lease kv.Lease, r kv.Range) error {
+	for {
+		var keys [][]byte
+		err := t.cfg.Store.View(ctx, func(v kv.View) error {
+			keys = nil
+			size := 0
+			for p, err := range v.Scan(r, buryPage) {
+				if err != nil {
+					return err
+				}
+				keys = append(keys, p.Key)
+				if size += len(p.Value); size >= kv.RangeMax {
+					break
+				}
+			}
+			return nil
+		})
+		if err != nil || len(keys) == 0 {
+			return err
+		}
+		err = t.cfg.Store.Update(ctx, func(tx kv.Tx) error {
+			for _, k := range keys {
+				tx.Delete(k)
+			}
+			return lease.Guard(tx)
+		})
+		if err != nil {
+			return err
+		}
+		r.From = append(keys[len(keys)-1], 0) // not over the tombstones again
+	}
+}
+
+// trimStreams deletes records that are older than StreamRetention, and streams that were turned off so long ago.
+func (t *Tables) trimStreams(ctx context.Context, lease kv.Lease) error {
+	r := tuple.Prefix(owner, t.cfg.Region, room, "streams")
+	for {
+		list, err := t.pairs(ctx, r, worksMax)
+		if err != nil || len(list) == 0 {
+			return err
+		}
+		for _, p := range list {
+			if err := t.trimStream(ctx, lease, p.Key); err != nil {
+				return fmt.Errorf("trim stream: %w", err)
+			}
+		}
+		r.From = tuple.After(list[len(list)-1].Key)
+	}
+}
+
+func (t *Tables) trimStream(ctx context.Context, lease kv.Lease, listKey []byte) error {
+	parts, err := tuple.Parse(listKey)
+	if err != nil || len(parts) != 7 {
+		return fmt.Errorf("stream %x", listKey)
+	}
+	account, _ := parts[4].(string)
+	table, _ := parts[5].(string)
+	label, _ := parts[6].(string)
+	s, err := t.stream(ctx, account, t.streamARN(account, table, label))
+	if err != nil {
+		return err
+	}
+	log := s.log(t.cfg.Region)
+	key := t.streamKey(account, table, label)
+	old := t.cfg.Store.Now().Add(-StreamRetention)
+	if !s.Disabled.IsZero() && s.Disabled.Before(old) {
+		if err := t.cfg.Store.Trim(ctx, log, spotEnd.minus(spot{0, 1}).last()); err != nil {
+			return err
+		}
+		return t.cfg.Store.Update(ctx, func(tx kv.Tx) error {
+			tx.Delete(listKey)
+			tx.Delete(key)
+			return lease.Guard(tx)
+		})
+	}
+	last, err := t.search(ctx, log, s.trimmed(), func(r kv.Record) bool {
+		_, created, _, err := parseChunk(r.Value)
+		return err == nil && created.Before(old)
+	})
+	if trimmed := s.trimmed(); err != nil || !spotOf(trimmed).less(last) {
+		return err
+	}
+	to := last.last()
+	err = t.cfg.Store.Update(ctx, func(tx kv.Tx) error {
+		value, ok, err := tx.Get(key)
+		if err != nil || !ok {
+			return errors.Join(err, lease.Guard(tx))
+		}
+		var s stream
+		if err := json.Unmarshal(value, &s); err != nil {
+			return err
+		}
+		s.Trimmed = to[:]
+		return errors.Join(setJSON(tx, key, s), lease.Guard(tx))
+	})
+	if err != nil {
+		return err
+	}
+	return t.cfg.Store.Trim(ctx, log, to)
+}
