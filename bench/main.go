@@ -5,6 +5,7 @@
 //	make bench                  all rows
 //	make bench BENCH=cold       rows whose name contains "cold"
 //	make bench BENCH=abuse      what functions are worth beside one that does its worst
+//	make bench-peers            all rows, and other programs that do the same
 //
 // The rows, and what limits each:
 //
@@ -13,6 +14,7 @@
 //	cold          first request to a function never run    a bare boot of the same interpreter; fork and exec of the same binary
 //	warm          requests per second, 64 connections      a bare HTTP server in the same language that does the same work
 //	latency       median of one connection                 the same server
+//	table         the database, 64 connections             a bare Go HTTP server, same bytes in and out
 //	abuse         throughput beside a hostile neighbour    the same function alone
 //
 // Requests to Rouse go through its gateway: routed, authorised, in the full sandbox, metered, with all logs on.
@@ -50,17 +52,18 @@ func (r result) ratio() float64 { return r.rouse / r.limit }
 func main() {
 	samples := flag.Int("n", 20, "samples of each cold start")
 	seconds := flag.Duration("t", 3*time.Second, "length of one load")
+	peers := flag.Bool("peers", false, "install other programs that do the same, and measure them too")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	only := strings.Join(flag.Args(), " ")
-	if err := run(ctx, only, *samples, *seconds); err != nil {
+	if err := run(ctx, only, *samples, *seconds, *peers); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, only string, samples int, seconds time.Duration) error {
+func run(ctx context.Context, only string, samples int, seconds time.Duration, peers bool) error {
 	bin := os.Getenv("ROUSE_BIN")
 	if bin == "" {
 		return fmt.Errorf("ROUSE_BIN names no binary; run `make bench`")
@@ -76,8 +79,12 @@ func run(ctx context.Context, only string, samples int, seconds time.Duration) e
 		{"warm node", b.warm("node")}, {"warm python", b.warm("python")}, {"warm go", b.warm("go")},
 		{"latency node", b.latency("node")}, {"latency python", b.latency("python")}, {"latency go", b.latency("go")},
 	}
+	rows = append(rows, b.tableRows()...)
 	for _, what := range abuses {
 		rows = append(rows, row{"abuse " + what, b.abuse(what)})
+	}
+	if peers {
+		rows = append(rows, b.peerRows()...)
 	}
 	fmt.Printf("%s/%s, %d processors, %s, %s\n\n", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version(), b.isolation)
 	fmt.Printf("%-17s %12s %12s  %-5s %8s  %s\n", "", "limit", "rouse", "", "ratio", "the limit is")
