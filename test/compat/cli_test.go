@@ -100,15 +100,20 @@ type awsCLI struct {
 	args []string // that precede those of each command
 }
 
-// findCLI finds the AWS CLI. Before 2.13, and 1.29 of the first, it did not know AWS_ENDPOINT_URL, so its users say it with
-// every command.
-func findCLI(t *testing.T, n *node) awsCLI {
+// findCLI finds the AWS CLI, or unpacks Debian's. Before 2.13, and 1.29 of the first, it did not know AWS_ENDPOINT_URL, so its
+// users say it with every command.
+func findCLI(t *testing.T, n *node, d *debian) awsCLI {
 	t.Helper()
+	env := append(environment(t, n), "AWS_DEFAULT_OUTPUT=text", "AWS_CLI_AUTO_PROMPT=off")
 	p, err := exec.LookPath("aws")
 	if err != nil {
-		missing(t, "no aws (Debian: awscli)")
+		root, why := d.tools(t)
+		if root == "" {
+			missing(t, "no aws (Debian: awscli), and "+why)
+		}
+		p, env = filepath.Join(root, "usr", "bin", "aws"), append(env, d.environment()...)
 	}
-	cli := awsCLI{path: p, env: append(environment(t, n), "AWS_DEFAULT_OUTPUT=text", "AWS_CLI_AUTO_PROMPT=off")}
+	cli := awsCLI{path: p, env: env}
 	cmd := exec.Command(p, "--version")
 	cmd.Env = cli.env
 	out, err := cmd.CombinedOutput()
@@ -123,8 +128,8 @@ func findCLI(t *testing.T, n *node) awsCLI {
 	return cli
 }
 
-func cliSuite(t *testing.T, n *node) {
-	cli := findCLI(t, n)
+func cliSuite(t *testing.T, n *node, d *debian) {
+	cli := findCLI(t, n, d)
 	for name, list := range commandLists {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -38,10 +38,11 @@ func TestCompat(t *testing.T) {
 	c := newClients(n, loadConfig(t, n))
 	c.role = c.makeRole(t, "go-compat", "lambda.amazonaws.com")
 	waitForSchedule := startSchedule(t, c)
+	d := &debian{}
 	t.Run("clients", func(t *testing.T) {
-		t.Run("cli", func(t *testing.T) { t.Parallel(); cliSuite(t, n) }) // the slowest first
+		t.Run("cli", func(t *testing.T) { t.Parallel(); cliSuite(t, n, d) }) // the slowest first
 		t.Run("js", func(t *testing.T) { t.Parallel(); jsSuite(t, c) })
-		t.Run("python", func(t *testing.T) { t.Parallel(); pythonSuite(t, n) })
+		t.Run("python", func(t *testing.T) { t.Parallel(); pythonSuite(t, n, d) })
 		t.Run("wire", func(t *testing.T) { t.Parallel(); wireSuite(t, n) })
 		t.Run("go", func(t *testing.T) { t.Parallel(); goSuite(t, c) })
 	})

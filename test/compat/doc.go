@@ -13,7 +13,8 @@
 //	python   python/*.py under python3        ┐ programs that print a line for each case, which
 //	js       js/*.mjs under node              ┘ becomes a subtest (see report in program_test.go)
 //
-// A tool that is not installed skips its part and says what is missing; with CI=true in the environment it fails instead.
+// On Debian, boto3 and the AWS CLI are unpacked here when the machine lacks them (tools_test.go). A tool that is not to be had
+// skips its part and says what is missing; with CI=true in the environment it fails instead.
 //
 // # What holds here
 //

@@ -19,8 +19,8 @@ import (
 const programMax = 3 * time.Minute
 
 // pythonSuite runs each program of python/ whose name does not begin with an underscore.
-func pythonSuite(t *testing.T, n *node) {
-	python := findPython(t)
+func pythonSuite(t *testing.T, n *node, d *debian) {
+	python, env := findPython(t, d)
 	programs, err := filepath.Glob(filepath.Join("python", "[a-z]*.py"))
 	check(t, err, "list programs")
 	for _, p := range programs {
@@ -30,23 +30,27 @@ func pythonSuite(t *testing.T, n *node) {
 		t.Run(strings.TrimSuffix(filepath.Base(p), ".py"), func(t *testing.T) {
 			t.Parallel()
 			cmd := exec.Command(python, "-B", filepath.Base(p))
-			cmd.Dir, cmd.Env = "python", environment(t, n)
+			cmd.Dir, cmd.Env = "python", append(environment(t, n), env...)
 			runProgram(t, cmd)
 		})
 	}
 }
 
-// findPython is an interpreter that has boto3: the one on the PATH, or the system's, which Debian's package serves.
-func findPython(t *testing.T) string {
+// findPython is an interpreter that has boto3, and what to set for it: the one on the PATH, the system's, which Debian's
+// package serves, or that with the package unpacked here.
+func findPython(t *testing.T, d *debian) (python string, env []string) {
 	t.Helper()
-	for _, name := range []string{"python3", "/usr/bin/python3"} {
+	for _, name := range []string{"python3", debianPython} {
 		p, err := exec.LookPath(name)
 		if err == nil && exec.Command(p, "-c", "import boto3").Run() == nil {
-			return p
+			return p, nil
 		}
 	}
-	missing(t, "no python3 with boto3 (Debian: python3-boto3)")
-	return ""
+	root, why := d.tools(t)
+	if root == "" {
+		missing(t, "no python3 with boto3 (Debian: python3-boto3), and "+why)
+	}
+	return debianPython, d.environment()
 }
 
 // jsSuite runs each program of js/ after its packages are installed.

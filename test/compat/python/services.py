@@ -143,8 +143,10 @@ def rules():
     equal(events.describe_rule(Name="py-rule")["State"], "DISABLED", "State")
     with raises(events.exceptions.ResourceNotFoundException):
         events.describe_rule(Name="py-nobody")
-    found = events.get_paginator("list_rules").paginate(NamePrefix="py-", PaginationConfig={"PageSize": 1}).build_full_result()
-    equal([r["Name"] for r in found["Rules"]], ["py-rule"], "rules")
+    events.put_rule(Name="py-rule-2", ScheduleExpression="rate(2 hours)")
+    later(events.delete_rule, Name="py-rule-2")
+    found = events.get_paginator("list_rules").paginate(NamePrefix="py-rule", PaginationConfig={"PageSize": 1}).build_full_result()
+    equal([r["Name"] for r in found["Rules"]], ["py-rule", "py-rule-2"], "rules")
 
 
 main()
