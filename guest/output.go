@@ -37,6 +37,7 @@ type output struct {
 	log     func(Line)
 	streams []*stream
 	done    sync.WaitGroup
+	pace    pace
 
 	mu      sync.Mutex
 	request string // guarded by mu
@@ -84,16 +85,19 @@ func (o *output) pipe(framed bool) (*os.File, error) {
 func (o *output) follow(s *stream) {
 	defer o.done.Done()
 	for {
-		ended := false
+		ended, n := false, 0
 		err := s.raw.Read(func(fd uintptr) bool {
 			o.mu.Lock()
 			defer o.mu.Unlock()
-			n := o.readLocked(s, int(fd))
+			n = o.readLocked(s, int(fd))
 			ended = s.ended
 			return n > 0 || ended
 		})
 		if err != nil || ended {
 			return
+		}
+		if wait := o.pace.take(n, time.Now()); wait > 0 {
+			time.Sleep(wait) // a few milliseconds; the pipe fills, and the guest waits too
 		}
 	}
 }

@@ -115,7 +115,7 @@ func Open(ctx context.Context, cfg Config, env func(string) (string, bool), log 
 	clients, sandboxes := connectionRooms()
 	n.sandboxes = sandboxes
 	for i := range listeners {
-		listeners[i].Listener = &bounded{listeners[i].Listener, []*room{clients}}
+		listeners[i].Listener = &bounded{Listener: listeners[i].Listener, rooms: []*room{clients}}
 	}
 	n.front = newFront(listeners, log)
 	n.front.serve()

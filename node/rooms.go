@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 )
 
 // Connections that the node holds at once. Each is an open file, and a node that runs out of those cannot write its store
@@ -41,10 +42,37 @@ func connectionRooms() (clients, sandboxes *room) {
 	return &room{max: files / 2}, &room{max: files / 4}
 }
 
-// bounded is a listener that hangs up on connections for which there is no room.
+// How fast the code in one sandbox may open connections: so many at once, and then one every two milliseconds. More wait in
+// the kernel. Whoever makes a new connection for each call stays below it.
+const (
+	endpointBurst = 1024
+	endpointEvery = 2 * time.Millisecond
+)
+
+// pace spaces what comes faster. Not safe for concurrent use.
+type pace struct {
+	burst int
+	every time.Duration // 0: no pace
+	full  time.Time     // when all that came would have come, spaced
+}
+
+// wait returns how long to wait with what has come now.
+func (p *pace) wait(now time.Time) time.Duration {
+	if p.every == 0 {
+		return 0
+	}
+	if p.full.Before(now) {
+		p.full = now
+	}
+	p.full = p.full.Add(p.every)
+	return p.full.Sub(now) - time.Duration(p.burst)*p.every
+}
+
+// bounded is a listener that hangs up on connections for which there is no room. One goroutine accepts.
 type bounded struct {
 	net.Listener
 	rooms []*room
+	pace  pace
 }
 
 // Accept waits for a connection for which there is room in all rooms.
@@ -53,6 +81,9 @@ func (b *bounded) Accept() (net.Conn, error) {
 		c, err := b.Listener.Accept()
 		if err != nil {
 			return nil, err
+		}
+		if wait := b.pace.wait(time.Now()); wait > 0 {
+			time.Sleep(wait) // a few milliseconds
 		}
 		if b.enter() {
 			return &visitor{Conn: c, b: b}, nil

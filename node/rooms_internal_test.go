@@ -6,6 +6,23 @@ import (
 	"time"
 )
 
+// TestConnectionsAreSpaced: beyond a burst they come one by one.
+func TestConnectionsAreSpaced(t *testing.T) {
+	p := pace{burst: 3, every: 10 * time.Millisecond}
+	now := time.Now()
+	for i, want := range []time.Duration{0, 0, 0, 10 * time.Millisecond, 20 * time.Millisecond} {
+		if got := max(0, p.wait(now)); got != want {
+			t.Errorf("connection %d at once: got a wait of %s, want %s", i, got, want)
+		}
+	}
+	if got := p.wait(now.Add(time.Second)); got > 0 {
+		t.Errorf("a second later: got a wait of %s, want none", got)
+	}
+	if got := (&pace{}).wait(now); got != 0 {
+		t.Errorf("without a pace: got a wait of %s, want none", got)
+	}
+}
+
 // TestConnectionsAreBounded: beyond its room a listener hangs up, and a closed connection makes room again.
 func TestConnectionsAreBounded(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -14,7 +31,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 	}
 	defer ln.Close()
 	own, shared := &room{max: 2}, &room{max: 100}
-	b := &bounded{ln, []*room{own, shared}}
+	b := &bounded{Listener: ln, rooms: []*room{own, shared}}
 	accepted := make(chan net.Conn)
 	go func() {
 		for {

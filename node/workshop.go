@@ -142,7 +142,8 @@ func (n *Node) maker(p *parts, report sandbox.Report) *pool.Maker {
 		},
 		Endpoint: func(ln net.Listener) {
 			// Ends with the listener.
-			_ = p.endpoint.Serve(&bounded{ln, []*room{{max: endpointConns}, n.sandboxes}})
+			_ = p.endpoint.Serve(&bounded{Listener: ln, rooms: []*room{{max: endpointConns}, n.sandboxes},
+				pace: pace{burst: endpointBurst, every: endpointEvery}})
 		},
 	}
 }

@@ -69,10 +69,12 @@ func (in *instance) run(ctx context.Context, inv rouse.Invocation, out rouse.Sin
 	defer cancel()
 	arn := inv.Function.String()
 	limited := &limit{Sink: out}
+	ended := in.yield.begin()
 	started := time.Now()
 	reply, err := in.guest.Invoke(ctx, guest.Call{ID: inv.ID, Event: inv.Event, Deadline: deadline, ARN: arn,
 		Trace: traceOf(v, &inv, arn), ClientContext: inv.ClientContext, Stream: inv.Stream}, limited)
 	t.Run = time.Since(started)
+	ended()
 	healthy = err == nil && reply.State == guest.Alive && !(in.keepsKeys && in.expiring())
 	res.Error = reply.Error
 	if !healthy || in.worthAsking() { // memory is read while there is something to read

@@ -40,6 +40,8 @@ type instance struct {
 	timer *time.Timer // the pool's; freezes it when idle for a while
 	idle  atomic.Bool // set by the pool
 
+	yield yielder // its box is the instance's
+
 	mu     sync.Mutex // held while it is frozen or thawed, which may take long: never taken with the pool's mutex held
 	frozen bool       // guarded by mu
 }

@@ -179,7 +179,7 @@ func (m *Maker) furnish(ctx context.Context, in *instance, v *catalog.Version, r
 	if err != nil {
 		return fmt.Errorf("make sandbox: %w", err)
 	}
-	in.box, in.guest = s.box, s.guest
+	in.box, in.guest, in.yield.box = s.box, s.guest, s.box
 	s.lines.to.Store(in.lines)
 	st.sandbox = time.Since(t)
 	t = time.Now()

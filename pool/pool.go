@@ -18,6 +18,9 @@
 // pages are cold. What does not fit evicts the instances idle for longest, of any function; when that would not be enough the
 // start waits, lets others pass, and after a while its caller gets Throttled.
 //
+// Processors are divided by the kernel, fairly between instances that are busy at once; an attempt that has run for a second
+// counts for a tenth from then on (yield.go), so that one which computes for long, or for ever, slows few.
+//
 // Behind the sets lie spares (spare.go): empty sandboxes (level L1), and sandboxes in which the runtime of a memory class is
 // up already (level L2). A start takes the best there is, and others are made in its place once it is over. Spares are bounded by
 // their number, not by the budget: a few of each of the kinds used last.

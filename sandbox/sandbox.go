@@ -55,6 +55,7 @@ const (
 type Limits struct {
 	MemoryBytes int64   // all processes, page cache and /tmp together
 	CPUs        float64 // cores' worth of time, fractional
+	Share       int     // percent of its fair part of processors that are short, 1 to 100; 0 means 100
 	Pids        int     // processes and threads
 	Files       int     // open files of one process; 0 means 1024. Taken by Exec
 	TmpBytes    int64   // size of /tmp; 0 means 512 MiB

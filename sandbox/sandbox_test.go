@@ -28,7 +28,7 @@ func TestMerge(t *testing.T) {
 	if got, err := old.Merge(sandbox.Limits{}); got != old || err != nil {
 		t.Errorf("no change: got %+v, %v; want %+v", got, err, old)
 	}
-	all := sandbox.Limits{MemoryBytes: 64 << 20, CPUs: 2, Pids: 3, Files: 4, TmpBytes: 5}
+	all := sandbox.Limits{MemoryBytes: 64 << 20, CPUs: 2, Share: 10, Pids: 3, Files: 4, TmpBytes: 5}
 	if got, err := old.Merge(all); got != all || err != nil {
 		t.Errorf("every change: got %+v, %v; want %+v", got, err, all)
 	}

@@ -27,6 +27,8 @@ func (l Limits) validate() error {
 	switch {
 	case l.MemoryBytes < 0 || l.CPUs < 0 || l.Pids < 0 || l.Files < 0 || l.TmpBytes < 0:
 		return rouse.Errorf(rouse.Invalid, "limits below zero: %+v", l)
+	case l.Share < 0 || l.Share > 100:
+		return rouse.Errorf(rouse.Invalid, "share of %d percent: want 1 to 100", l.Share)
 	case l.MemoryBytes > 0 && l.MemoryBytes < memoryMin:
 		return rouse.Errorf(rouse.Invalid, "memory limit of %d bytes: the least is %d", l.MemoryBytes, memoryMin)
 	}
@@ -43,6 +45,9 @@ func (l Limits) Merge(change Limits) (Limits, error) {
 	}
 	if change.CPUs > 0 {
 		l.CPUs = change.CPUs
+	}
+	if change.Share > 0 {
+		l.Share = change.Share
 	}
 	if change.Pids > 0 {
 		l.Pids = change.Pids

@@ -3,6 +3,7 @@
 package cgroup
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -137,6 +138,13 @@ func (g *Group) Limit(l sandbox.Limits) error {
 			return err
 		}
 		g.limits.CPUs = n
+		g.limits.Share = 0
+	}
+	if n := l.Share; n != g.limits.Share && g.limits.CPUs > 0 {
+		if err := g.shareCPU(g.limits.CPUs * float64(cmp.Or(n, 100)) / 100); err != nil {
+			return err
+		}
+		g.limits.Share = n
 	}
 	if n := l.Pids; n > 0 && n != g.limits.Pids {
 		if has, _ := g.t.Has("pids"); has {
@@ -197,11 +205,10 @@ func (g *Group) limitCPU(cpus float64) error {
 	quota := max(quotaMin, int64(cpus*float64(period)))
 	dir := g.dir("cpu")
 	if g.t.has2("cpu") {
-		err := write(filepath.Join(dir, "cpu.max"), fmt.Sprintf("%d %d", quota, period))
-		if err == nil {
-			err = write(filepath.Join(dir, "cpu.weight"), strconv.Itoa(min(10000, max(1, int(cpus*100)))))
+		if err := write(filepath.Join(dir, "cpu.max"), fmt.Sprintf("%d %d", quota, period)); err != nil {
+			return err
 		}
-		return err
+		return g.shareCPU(cpus)
 	}
 	if g.period != period {
 		if err := write(filepath.Join(dir, "cpu.cfs_period_us"), strconv.FormatInt(period, 10)); err != nil {
@@ -212,7 +219,18 @@ func (g *Group) limitCPU(cpus float64) error {
 	if err := write(filepath.Join(dir, "cpu.cfs_quota_us"), strconv.FormatInt(quota, 10)); err != nil {
 		return err
 	}
-	return write(filepath.Join(dir, "cpu.shares"), strconv.Itoa(max(2, int(cpus*1024))))
+	return g.shareCPU(cpus)
+}
+
+// shareCPU sets what the group counts for beside others where there are not enough processors for all.
+func (g *Group) shareCPU(cpus float64) error {
+	switch has, _ := g.t.Has("cpu"); {
+	case !has:
+		return nil
+	case g.t.has2("cpu"):
+		return write(filepath.Join(g.dir("cpu"), "cpu.weight"), strconv.Itoa(min(10000, max(1, int(cpus*100)))))
+	}
+	return write(filepath.Join(g.dir("cpu"), "cpu.shares"), strconv.Itoa(max(2, int(cpus*1024))))
 }
 
 // Freeze stops the payload's processes. It returns when they stand still, or after freezeWait with an error.

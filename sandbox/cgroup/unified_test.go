@@ -48,6 +48,9 @@ func TestUnifiedLimits(t *testing.T) {
 		{sandbox.Limits{CPUs: 0.0723}, map[string]string{"cpu.max": "1446 20000", "cpu.weight": "7"}},
 		{sandbox.Limits{CPUs: 0.0001}, map[string]string{"cpu.max": "1000 20000", "cpu.weight": "1"}},
 		{sandbox.Limits{CPUs: 6}, map[string]string{"cpu.max": "600000 100000", "cpu.weight": "600"}},
+		{sandbox.Limits{Share: 10}, map[string]string{"cpu.max": "600000 100000", "cpu.weight": "60"}},
+		{sandbox.Limits{CPUs: 1, Share: 10}, map[string]string{"cpu.max": "100000 100000", "cpu.weight": "10"}},
+		{sandbox.Limits{CPUs: 6, Share: 100}, map[string]string{"cpu.max": "600000 100000", "cpu.weight": "600"}},
 		{sandbox.Limits{MemoryBytes: 128 << 20}, map[string]string{"memory.max": "134217728"}},
 		{sandbox.Limits{Pids: 7}, map[string]string{"pids.max": "8", "memory.max": "134217728"}},
 	} {
