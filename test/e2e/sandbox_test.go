@@ -327,8 +327,9 @@ func (r *rouse) atOnce(t testing.TB, name string, n int) map[int]int {
 	return codes
 }
 
-// testBoto3: the SDK finds the platform by the environment alone.
-func testBoto3(t *testing.T, r *rouse) {
+// boto3 is a runtime that has boto3. Without one the test is skipped, in CI it fails.
+func (r *rouse) boto3(t *testing.T) string {
+	t.Helper()
 	var list struct {
 		Runtimes []struct{ Modules, Serves []string }
 	}
@@ -336,18 +337,21 @@ func testBoto3(t *testing.T, r *rouse) {
 	if err := json.Unmarshal([]byte(a.Body), &list); err != nil {
 		t.Fatal(err)
 	}
-	runtime := ""
 	for _, x := range list.Runtimes {
 		if strings.Contains(strings.Join(x.Modules, " "), "boto3") && len(x.Serves) > 0 {
-			runtime = x.Serves[0]
+			return x.Serves[0]
 		}
 	}
-	if runtime == "" {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("CI needs boto3 where the node's Python finds it: %s", a)
-		}
-		t.Skip("no Python of this machine that serves a runtime has boto3")
+	if os.Getenv("CI") == "true" {
+		t.Fatalf("CI needs boto3 where the node's Python finds it: %s", a)
 	}
+	t.Skip("no Python of this machine that serves a runtime has boto3")
+	return ""
+}
+
+// testBoto3: the SDK finds the platform by the environment alone.
+func testBoto3(t *testing.T, r *rouse) {
+	runtime := r.boto3(t)
 	r.make(t, fn{Name: "boto3", File: "boto.py", Role: r.role(t, "boto"), Timeout: 60, Memory: 256, More: m{"Runtime": runtime}})
 	var got struct{ Caller, Denied string }
 	r.probe(t, "boto3", m{}, &got)
