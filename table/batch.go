@@ -20,8 +20,8 @@ const (
 const textTwice = "Provided list of item keys contains duplicates"
 
 // several runs fn with the schemas of several tables, as with does with one.
-func (t *Tables) several(ctx context.Context, account string, names []string, fn func(map[string]*schema) error) error {
-	schemas := make(map[string]*schema, len(names))
+func (t *Tables) several(ctx context.Context, account string, names []string, fn func(map[string]*handle) error) error {
+	schemas := make(map[string]*handle, len(names))
 	for range staleMax {
 		for _, name := range names {
 			if schemas[name] != nil {
@@ -63,7 +63,7 @@ func (t *Tables) BatchGet(ctx context.Context, account string, rs []BatchGetRequ
 	for i := range rs {
 		names[i] = rs[i].Table
 	}
-	err = t.several(ctx, account, names, func(schemas map[string]*schema) error {
+	err = t.several(ctx, account, names, func(schemas map[string]*handle) error {
 		out = make([]BatchGetResult, len(rs))
 		keys := make([][][]byte, len(rs))
 		for i := range rs {
@@ -83,7 +83,7 @@ func (t *Tables) BatchGet(ctx context.Context, account string, rs []BatchGetRequ
 }
 
 // batchKeys checks the keys of a batch.
-func (s *schema) batchKeys(r *BatchGetRequest) ([][]byte, error) {
+func (s *handle) batchKeys(r *BatchGetRequest) ([][]byte, error) {
 	keys := make([][]byte, len(r.Keys))
 	seen := make(map[string]bool, len(keys))
 	for i, k := range r.Keys {
@@ -101,7 +101,7 @@ func (s *schema) batchKeys(r *BatchGetRequest) ([][]byte, error) {
 }
 
 // batchGet reads the items of one table, a chunk at a time, as long as there is room in the answer.
-func (s *schema) batchGet(ctx context.Context, r *BatchGetRequest, keys [][]byte, room *int, measure bool, out *BatchGetResult) error {
+func (s *handle) batchGet(ctx context.Context, r *BatchGetRequest, keys [][]byte, room *int, measure bool, out *BatchGetResult) error {
 	if measure {
 		out.Capacity = &Capacity{Table: s.Name, Read: true}
 	}
@@ -153,7 +153,7 @@ func (s *schema) batchGet(ctx context.Context, r *BatchGetRequest, keys [][]byte
 // says which were not, because other writers were in the way.
 func (t *Tables) BatchWrite(ctx context.Context, account string, ws []WriteRequest) (res BatchWriteResult, err error) {
 	var done []*effect
-	err = t.several(ctx, account, tablesOf(ws), func(schemas map[string]*schema) error {
+	err = t.several(ctx, account, tablesOf(ws), func(schemas map[string]*handle) error {
 		plans, err := planBatch(schemas, ws)
 		if err != nil {
 			return err
@@ -170,7 +170,7 @@ func (t *Tables) BatchWrite(ctx context.Context, account string, ws []WriteReque
 				return err
 			}
 			for _, e := range some {
-				e.s.counts.add(e)
+				e.count()
 			}
 			done = append(done, some...)
 		}
@@ -193,7 +193,7 @@ func tablesOf(ws []WriteRequest) (names []string) {
 }
 
 // planBatch plans the writes of a batch, in DynamoDB's words.
-func planBatch(schemas map[string]*schema, ws []WriteRequest) ([]*plan, error) {
+func planBatch(schemas map[string]*handle, ws []WriteRequest) ([]*plan, error) {
 	plans := make([]*plan, len(ws))
 	seen := make(map[string]bool, len(ws))
 	for i := range ws {
@@ -239,7 +239,7 @@ func groups(plans []*plan) (list []*group) {
 // weight is about how many bytes a planned put or delete writes: the item, its entries, its record with the item that
 // was there before, of which nothing is known yet.
 func (p *plan) weight() int {
-	n := (p.size + 4096) * (1 + len(p.s.indexes))
+	n := (p.size + 4096) * (1 + len(p.s.Indexes))
 	if p.s.log != nil {
 		n += p.size + item.SizeMax
 	}
@@ -266,9 +266,7 @@ func (t *Tables) writeAll(ctx context.Context, plans []*plan) (done []*effect, e
 			if err != nil {
 				return err
 			}
-			if err := e.write(t, tx, tx.Now(), false); err != nil {
-				return err
-			}
+			e.write(t, tx, false)
 			done = append(done, e)
 		}
 		return nil
@@ -277,7 +275,7 @@ func (t *Tables) writeAll(ctx context.Context, plans []*plan) (done []*effect, e
 }
 
 // keysOf are the keys that planned writes read: the heads of the tables, each once, then the items.
-func keysOf(plans []*plan) (heads []*schema, keys [][]byte) {
+func keysOf(plans []*plan) (heads []*handle, keys [][]byte) {
 	for _, p := range plans {
 		if !p.s.cached() && !slices.Contains(heads, p.s) {
 			heads = append(heads, p.s)

@@ -4,14 +4,13 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-	"maps"
-	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/rouse-dev/rouse"
 	"github.com/rouse-dev/rouse/kv"
 	"github.com/rouse-dev/rouse/kv/tuple"
+	"github.com/rouse-dev/rouse/table/schema"
 )
 
 // ARN is the name of a table.
@@ -21,10 +20,10 @@ func (t *Tables) ARN(account, name string) string {
 
 // Create makes a table. What it answers says Creating, as AWS does; the table is there when it answers.
 func (t *Tables) Create(ctx context.Context, account string, def Definition) (*Description, error) {
-	if err := t.readCacheTag(&def); err != nil {
+	if err := def.ReadCacheTag(); err != nil {
 		return nil, err
 	}
-	if err := def.check(); err != nil {
+	if err := def.Check(); err != nil {
 		return nil, err
 	}
 	if err := t.checkRoom(ctx, account); err != nil {
@@ -35,7 +34,7 @@ func (t *Tables) Create(ctx context.Context, account string, def Definition) (*D
 		return nil, fmt.Errorf("create table: %w", err)
 	}
 	number := binary.BigEndian.Uint64(id[:8]) ^ binary.BigEndian.Uint64(id[8:])
-	var d *descriptor
+	var d *schema.Record
 	err = t.cfg.Store.Update(ctx, func(tx kv.Tx) error {
 		heads, err := tx.GetAll([][]byte{t.headKey(account, def.Name), t.numberKey(number)})
 		if err != nil {
@@ -47,7 +46,7 @@ func (t *Tables) Create(ctx context.Context, account string, def Definition) (*D
 		if heads[1] != nil {
 			return fmt.Errorf("create table: the number %d is taken", number)
 		}
-		d = t.newDescriptor(account, def, id.String(), number, tx.Now())
+		d = schema.NewRecord(def, t.ARN(account, def.Name), id.String(), number, tx.Now())
 		tx.Set(t.numberKey(number), tuple.Key(account, def.Name))
 		if err := t.setStream(tx, account, d, def.Stream, tx.Now()); err != nil {
 			return err
@@ -83,42 +82,6 @@ func (t *Tables) checkRoom(ctx context.Context, account string) error {
 		return errLimit("Subscriber limit exceeded: There is a limit of %d tables per subscriber", TablesMax)
 	}
 	return err
-}
-
-func (t *Tables) newDescriptor(account string, def Definition, id string, number uint64, now time.Time) *descriptor {
-	d := &descriptor{NextIndex: 1}
-	d.Definition = def
-	d.Local, d.Global = nil, nil
-	d.Stream = ""
-	d.Tags = maps.Clone(def.Tags)
-	d.ID, d.Number, d.ARN = id, number, t.ARN(account, def.Name)
-	d.Status, d.Created = Active, now.UTC()
-	if d.Throughput == nil {
-		d.Throughput = &Throughput{}
-	}
-	if d.BillingShown = def.Billing == PayPerRequest; d.BillingShown {
-		d.BillingChanged = d.Created
-	}
-	if d.Billing == "" {
-		d.Billing = Provisioned
-	}
-	for _, x := range def.Local {
-		d.LocalIndexes = append(d.LocalIndexes, d.newIndex(x, Active))
-	}
-	for _, x := range def.Global {
-		d.GlobalIndexes = append(d.GlobalIndexes, d.newIndex(x, Active))
-	}
-	return d
-}
-
-// newIndex draws a number for an index.
-func (d *descriptor) newIndex(x IndexDefinition, s Status) Index {
-	if x.Throughput == nil {
-		x.Throughput = &Throughput{}
-	}
-	n := Index{IndexDefinition: x, ARN: d.ARN + "/index/" + x.Name, Status: s, Backfilling: s == Creating, Number: d.NextIndex}
-	d.NextIndex++
-	return n
 }
 
 // Describe is a table as it is now. Items and SizeBytes count what nodes have reported so far: a few seconds behind, and
@@ -190,7 +153,7 @@ func (t *Tables) lastParts(ctx context.Context, r kv.Range, limit int) (names []
 // Delete removes a table. Its name is free at once; its items are swept later, by Run. Its stream can be read for another
 // day.
 func (t *Tables) Delete(ctx context.Context, account, name string) (*Description, error) {
-	var d *descriptor
+	var d *schema.Record
 	err := t.cfg.Store.Update(ctx, func(tx kv.Tx) (err error) {
 		if d, err = t.read(tx, account, name); err != nil {
 			return err
@@ -207,7 +170,7 @@ func (t *Tables) Delete(ctx context.Context, account, name string) (*Description
 		tx.Delete(t.headKey(account, name))
 		tx.Delete(t.descriptionKey(account, name))
 		tx.Delete(t.numberKey(d.Number))
-		tx.Delete(t.countKey(d.Number))
+		tx.Delete(t.sumsKey(d.Number))
 		tx.Delete(t.workKey(d.Number, 0))
 		for i := range d.GlobalIndexes {
 			tx.Delete(t.workKey(d.Number, d.GlobalIndexes[i].Number))
@@ -219,8 +182,8 @@ func (t *Tables) Delete(ctx context.Context, account, name string) (*Description
 	if err != nil {
 		return nil, err
 	}
-	t.schemas.forget(account, name)
-	t.counts.forget(d.Number)
+	t.handles.forget(account, name)
+	t.tally.Forget(d.Number)
 	t.caches.drop(d.Number)
 	answer := d.Description
 	answer.Status = Deleting

@@ -8,7 +8,6 @@ import (
 
 	"github.com/rouse-dev/rouse/kv"
 	"github.com/rouse-dev/rouse/kv/tuple"
-	"github.com/rouse-dev/rouse/table/item"
 )
 
 // expiryAgeMax is how long ago an item may have expired to be removed: what is older is no time but a mistake.
@@ -24,7 +23,7 @@ func (t *Tables) SetTTL(ctx context.Context, account, name, attribute string, on
 		if d == nil {
 			return errNoTableNamed(name)
 		}
-		if err := d.checkTTL(attribute, on); err != nil {
+		if err := d.CheckTTL(attribute, on); err != nil {
 			return err
 		}
 		if !on {
@@ -41,21 +40,9 @@ func (t *Tables) SetTTL(ctx context.Context, account, name, attribute string, on
 		return t.write(tx, account, d)
 	})
 	if err == nil {
-		t.schemas.forget(account, name)
+		t.handles.forget(account, name)
 	}
 	return err
-}
-
-func (d *descriptor) checkTTL(attribute string, on bool) error {
-	switch {
-	case d.TTL.On() && d.TTL.Attribute != attribute:
-		return invalid("TimeToLive is active on a different AttributeName: current AttributeName is %s", d.TTL.Attribute)
-	case d.TTL.On() && on:
-		return invalid("TimeToLive is already enabled")
-	case !d.TTL.On() && !on:
-		return invalid("TimeToLive is already disabled")
-	}
-	return nil
 }
 
 // TTL is a table's time to live. Its status is never "".
@@ -71,23 +58,14 @@ func (t *Tables) TTL(ctx context.Context, account, name string) (TTL, error) {
 	return ttl, nil
 }
 
-// expiry is the second in which an item expires.
-func (s *schema) expiry(it item.Item) (second int64, ok bool) {
-	v := it[s.TTL.Attribute]
-	if v.Type() != item.TypeNumber {
-		return 0, false
-	}
-	return v.Number().Int64()
-}
-
 // expire moves the item's place among those that expire.
-func (e *effect) expire(t *Tables, tx kv.Tx, now time.Time) {
-	was, had := e.s.expiry(e.old)
-	is, has := e.s.expiry(e.new)
+func (e *effect) expire(t *Tables, tx kv.Tx) {
+	was, had := e.s.Expiry(e.old)
+	is, has := e.s.Expiry(e.new)
 	if had && (!has || was != is) {
 		tx.Delete(e.s.dueKey(t, was, e.key))
 	}
-	if has && (!had || was != is || e.s.TTL.Status == Enabling) && is >= now.Add(-expiryAgeMax).Unix() {
+	if has && (!had || was != is || e.s.TTL.Status == Enabling) && is >= tx.Now().Add(-expiryAgeMax).Unix() {
 		tx.Set(e.s.dueKey(t, is, e.key), nil)
 	}
 }
@@ -96,7 +74,7 @@ func (e *effect) expire(t *Tables, tx kv.Tx, now time.Time) {
 const expiredMax = 25
 
 // resolver finds the schemas of tables by number; those that are gone are missing.
-type resolver func(tx kv.Tx, numbers map[uint64]bool) (map[uint64]*schema, error)
+type resolver func(tx kv.Tx, numbers map[uint64]bool) (map[uint64]*handle, error)
 
 // sweepExpired removes what has expired in a store.
 func (t *Tables) sweepExpired(ctx context.Context, store ground, resolve resolver) error {
@@ -112,7 +90,7 @@ func (t *Tables) sweepExpired(ctx context.Context, store ground, resolve resolve
 			return fmt.Errorf("remove expired items: %w", err)
 		}
 		for _, e := range done {
-			e.s.counts.add(e)
+			e.count()
 		}
 		if n := len(done); n > 0 && t.cfg.Moments.Expired != nil {
 			t.cfg.Moments.Expired(n)
@@ -144,7 +122,7 @@ func (t *Tables) removeExpired(tx kv.Tx, pairs []kv.Pair, resolve resolver) (don
 		if !ok || s == nil || !s.TTL.On() {
 			continue
 		}
-		key := append(append([]byte{}, s.items...), rest...)
+		key := append(append([]byte{}, s.ItemPrefix...), rest...)
 		plans = append(plans, &plan{s: s, r: &WriteRequest{Table: s.Name, Kind: Delete}, key: key, decodes: true})
 		keys, seconds = append(keys, key), append(seconds, second)
 	}
@@ -160,21 +138,18 @@ func (t *Tables) removeExpired(tx kv.Tx, pairs []kv.Pair, resolve resolver) (don
 		if err != nil {
 			return nil, err
 		}
-		now := tx.Now()
-		if second, ok := p.s.expiry(e.old); !ok || second != seconds[i] || second < now.Add(-expiryAgeMax).Unix() {
+		if second, ok := p.s.Expiry(e.old); !ok || second != seconds[i] || second < tx.Now().Add(-expiryAgeMax).Unix() {
 			continue
 		}
-		if err := e.write(t, tx, now, true); err != nil {
-			return nil, err
-		}
+		e.write(t, tx, true)
 		done = append(done, e)
 	}
 	return done, nil
 }
 
 // resolve is the resolver of the store that all nodes share.
-func (t *Tables) resolve(tx kv.Tx, numbers map[uint64]bool) (map[uint64]*schema, error) {
-	out := make(map[uint64]*schema, len(numbers))
+func (t *Tables) resolve(tx kv.Tx, numbers map[uint64]bool) (map[uint64]*handle, error) {
+	out := make(map[uint64]*handle, len(numbers))
 	for number := range numbers {
 		value, ok, err := tx.Get(t.numberKey(number))
 		if err != nil {
@@ -189,25 +164,25 @@ func (t *Tables) resolve(tx kv.Tx, numbers map[uint64]bool) (map[uint64]*schema,
 		}
 		account, _ := parts[0].(string)
 		name, _ := parts[1].(string)
-		if out[number], err = t.schemaIn(tx, account, name); err != nil {
+		if out[number], err = t.handleIn(tx, account, name); err != nil {
 			return nil, err
 		}
 	}
 	return out, nil
 }
 
-// schemaIn is the schema of a table within a transaction; nil when there is none.
-func (t *Tables) schemaIn(tx kv.Tx, account, name string) (*schema, error) {
+// handleIn is the schema of a table within a transaction; nil when there is none.
+func (t *Tables) handleIn(tx kv.Tx, account, name string) (*handle, error) {
 	h, ok, err := tx.Get(t.headKey(account, name))
 	if err != nil || !ok {
 		return nil, err
 	}
-	if s := t.schemas.get(account, name); s != nil && s.head.is(h) {
+	if s := t.handles.get(account, name); s != nil && s.head.is(h) {
 		return s, nil
 	}
 	d, err := t.read(tx, account, name)
 	if err != nil || d == nil {
 		return nil, err
 	}
-	return t.newSchema(account, d), nil
+	return t.newHandle(account, d), nil
 }

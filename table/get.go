@@ -11,7 +11,7 @@ import (
 
 // Get reads one item.
 func (t *Tables) Get(ctx context.Context, account string, r GetRequest) (res GetResult, err error) {
-	err = t.with(ctx, account, r.Table, func(s *schema) error {
+	err = t.with(ctx, account, r.Table, func(s *handle) error {
 		key, err := s.readKey(r.Key, r.Projection)
 		if err != nil {
 			return err
@@ -39,20 +39,20 @@ func (t *Tables) Get(ctx context.Context, account string, r GetRequest) (res Get
 }
 
 // readKey checks a request for one item and answers with the item's place.
-func (s *schema) readKey(key item.Item, p *expr.Projection) ([]byte, error) {
-	if err := s.checkKey(key); err != nil {
+func (s *handle) readKey(key item.Item, p *expr.Projection) ([]byte, error) {
+	if err := s.CheckKey(key); err != nil {
 		return nil, err
 	}
 	if p != nil {
-		if err := s.checkPaths(p.Paths()); err != nil {
+		if err := s.CheckPaths(p.Paths()); err != nil {
 			return nil, err
 		}
 	}
-	return s.itemKey(key), nil
+	return s.ItemKey(key), nil
 }
 
 // answer makes a result of what was found; nil: nothing.
-func (s *schema) answer(value []byte, p *expr.Projection, consistent, measure bool) (res GetResult, err error) {
+func (s *handle) answer(value []byte, p *expr.Projection, consistent, measure bool) (res GetResult, err error) {
 	size := 0
 	if value != nil {
 		if res.Item, err = project(value, p); err != nil {

@@ -2,13 +2,12 @@ package table
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"encoding/binary"
 	"time"
 
 	"github.com/rouse-dev/rouse/kv"
 	"github.com/rouse-dev/rouse/kv/tuple"
-	"github.com/rouse-dev/rouse/table/item"
+	"github.com/rouse-dev/rouse/table/schema"
 )
 
 // room is the third part of the keys of an account. The package page draws them all.
@@ -71,65 +70,23 @@ func (t *Tables) upkeepDuty() []byte { return tuple.Key(owner, t.cfg.Region, roo
 // secretKey holds what signs iterators.
 func (t *Tables) secretKey() []byte { return tuple.Key(owner, t.cfg.Region, room, "secret") }
 
-// Below a table's own prefix a byte says what follows.
-const (
-	kindItem   = 'i' // hash of the partition key, sort key → the item
-	kindIndex  = 'x' // number of the index, hash of its partition key, its sort key, tail → the projected item
-	kindStream = 's' // label of the stream: the name of a log
-)
-
 // tablePrefix begins all data of a table.
 func tablePrefix(account, region string, number uint64) []byte {
 	return tuple.Key(account, region, room, "data", number)
 }
 
-// hashSize is the size of item.KeyHash.
-const hashSize = 32
-
-// itemKey is where the item with the key attributes of it stands; the caller has checked them.
-func (s *schema) itemKey(it item.Item) []byte {
-	h := item.KeyHash(it[s.Key.Hash])
-	key := make([]byte, 0, len(s.items)+len(h)+48)
-	key = append(append(key, s.items...), h[:]...)
-	if s.Key.Range != "" {
-		key = item.AppendKeyTail(key, it[s.Key.Range])
-	}
-	return key
-}
-
-// entryKey is where the entry of it stands in index x; the caller has checked the attributes of both keys. The hash at
-// its end tells items of one index key apart, and orders them as DynamoDB does: its first 8 bytes are those of the MD5
-// over both parts of the table's key.
-func (s *schema) entryKey(x *index, it item.Item) []byte {
-	h := item.KeyHash(it[x.Key.Hash])
-	key := make([]byte, 0, len(x.prefix)+2*hashSize+64)
-	key = append(append(key, x.prefix...), h[:]...)
-	if x.Key.Range != "" {
-		key = item.AppendKey(key, it[x.Key.Range])
-	}
-	h = item.KeyHash(it[s.Key.Hash])
-	if s.Key.Range == "" {
-		return append(key, h[:]...)
-	}
-	whole := item.AppendKeyTail(h[:], it[s.Key.Range])
-	unique := sha256.Sum256(whole)
-	whole = item.AppendKeyTail(item.AppendKeyTail(whole[:0], it[s.Key.Hash]), it[s.Key.Range])
-	order := item.KeyHash(item.NewBinary(whole))
-	return append(append(key, order[:8]...), unique[:hashSize-8]...)
-}
-
 // dueKey is where the item of the given key stands among those that expire.
-func (s *schema) dueKey(t *Tables, second int64, itemKey []byte) []byte {
+func (s *handle) dueKey(t *Tables, second int64, itemKey []byte) []byte {
 	key := t.dueKeys()
 	key = binary.BigEndian.AppendUint64(key, uint64(second)^1<<63)
 	key = binary.BigEndian.AppendUint64(key, s.Number)
-	return append(key, itemKey[len(s.items):]...)
+	return append(key, itemKey[len(s.ItemPrefix):]...)
 }
 
 // parseDueKey takes a key of dueKey apart: rest is the item's key without the table's prefix.
 func (t *Tables) parseDueKey(key []byte) (second int64, number uint64, rest []byte, ok bool) {
 	b, ok := bytes.CutPrefix(key, t.dueKeys())
-	if !ok || len(b) < 16+hashSize {
+	if !ok || len(b) < 16+schema.HashSize {
 		return 0, 0, nil, false
 	}
 	return int64(binary.BigEndian.Uint64(b) ^ 1<<63), binary.BigEndian.Uint64(b[8:]), b[16:], true

@@ -11,6 +11,7 @@ import (
 	"github.com/rouse-dev/rouse/kv"
 	"github.com/rouse-dev/rouse/table/cache"
 	"github.com/rouse-dev/rouse/table/item"
+	"github.com/rouse-dev/rouse/table/tally"
 )
 
 // ground is where the items of a table are: the store, or for a cache table memory.
@@ -35,10 +36,10 @@ type memory struct {
 }
 
 // cached reports whether the table is in memory, where its head is not.
-func (s *schema) cached() bool { return s.CacheBytes > 0 }
+func (s *handle) cached() bool { return s.CacheBytes > 0 }
 
 // skipHead is how many of the keys (head, item) are not in the table's ground.
-func (s *schema) skipHead() int {
+func (s *handle) skipHead() int {
 	if s.cached() {
 		return 1
 	}
@@ -47,16 +48,16 @@ func (s *schema) skipHead() int {
 
 // shape names what the entries of a cache table depend on. When it changes the table starts empty: to find the entries of
 // what is there already would take longer than to be filled anew.
-func (s *schema) shape() string {
+func (s *handle) shape() string {
 	shape := fmt.Sprint(s.CacheBytes, "/", s.TTL.On(), "/", s.TTL.Attribute)
-	for i := range s.indexes {
-		shape += fmt.Sprint("/", s.indexes[i].Number)
+	for i := range s.Indexes {
+		shape += fmt.Sprint("/", s.Indexes[i].Number)
 	}
 	return shape
 }
 
 // of is the ground of a cache table.
-func (c *caches) of(t *Tables, s *schema) ground {
+func (c *caches) of(t *Tables, s *handle) ground {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	m := c.m[s.Number]
@@ -66,7 +67,7 @@ func (c *caches) of(t *Tables, s *schema) ground {
 	if c.m == nil {
 		c.m = map[uint64]*memory{}
 	}
-	s.counts.reset()
+	s.gains.Reset()
 	m = &memory{account: s.account, name: s.Name, shape: s.shape()}
 	m.Store = cache.New(cache.Config{
 		MaxBytes: s.CacheBytes,
@@ -95,28 +96,28 @@ func (c *caches) all() []*memory {
 }
 
 // owns says of a key in memory whether it is an item's.
-func (s *schema) owns(key []byte) bool {
-	return len(key) > len(s.items) && string(key[:len(s.items)]) == string(s.items)
+func (s *handle) owns(key []byte) bool {
+	return len(key) > len(s.ItemPrefix) && string(key[:len(s.ItemPrefix)]) == string(s.ItemPrefix)
 }
 
 // evict finds what goes with an item that is forgotten.
-func (s *schema) evict(t *Tables, key, value []byte) (also [][]byte) {
+func (s *handle) evict(t *Tables, key, value []byte) (also [][]byte) {
 	it, err := item.Decode(value)
 	if err != nil {
 		return nil
 	}
 	e := &effect{plan: &plan{s: s, key: key}, had: true, old: it, oldSize: it.Size()}
-	for i := range s.indexes {
-		x := &s.indexes[i]
-		if was := s.entryOf(x, it); was.it != nil {
-			also = append(also, was.key)
-			e.entries = append(e.entries, delta{x.Number, -1, -int64(was.it.Size())})
+	for i := range s.Indexes {
+		x := &s.Indexes[i]
+		if was := s.EntryOf(x, it); was.Item != nil {
+			also = append(also, was.Key)
+			e.entries = append(e.entries, delta{x.Number, tally.Sum{Items: -1, Bytes: -int64(was.Item.Size())}})
 		}
 	}
-	if second, ok := s.expiry(it); ok && s.TTL.On() {
+	if second, ok := s.Expiry(it); ok && s.TTL.On() {
 		also = append(also, s.dueKey(t, second, key))
 	}
-	s.counts.add(e)
+	e.count()
 	if f := t.cfg.Moments.Evicted; f != nil {
 		f(s.account, s.Name, 1)
 	}
@@ -130,14 +131,14 @@ func (t *Tables) sweepCaches(ctx context.Context) error {
 		s, err := t.fresh(ctx, m.account, m.name)
 		switch {
 		case rouse.KindOf(err) == rouse.NotFound, err == nil && s.store != ground(m):
-			if current := t.schemas.get(m.account, m.name); current == nil || current.store != ground(m) {
+			if current := t.handles.get(m.account, m.name); current == nil || current.store != ground(m) {
 				t.caches.dropIf(m)
 			}
 		case err != nil:
 			errs = append(errs, err)
 		case s.TTL.On():
-			errs = append(errs, t.sweepExpired(ctx, m, func(_ kv.Tx, numbers map[uint64]bool) (map[uint64]*schema, error) {
-				return map[uint64]*schema{s.Number: s}, nil
+			errs = append(errs, t.sweepExpired(ctx, m, func(_ kv.Tx, numbers map[uint64]bool) (map[uint64]*handle, error) {
+				return map[uint64]*handle{s.Number: s}, nil
 			}))
 		}
 	}
@@ -156,7 +157,7 @@ func (c *caches) dropIf(m *memory) {
 }
 
 // noneCached refuses what cannot be done with tables in memory.
-func noneCached(schemas map[string]*schema) error {
+func noneCached(schemas map[string]*handle) error {
 	for _, s := range schemas {
 		if s.cached() {
 			return rouse.Errorf(rouse.Unsupported, "Rouse does not implement transactions of cache tables")

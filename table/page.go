@@ -3,11 +3,11 @@ package table
 import (
 	"context"
 	"fmt"
-	"math/bits"
 
 	"github.com/rouse-dev/rouse/kv"
 	"github.com/rouse-dev/rouse/table/expr"
 	"github.com/rouse-dev/rouse/table/item"
+	"github.com/rouse-dev/rouse/table/schema"
 )
 
 // PageMax is how many bytes of items, as DynamoDB counts them and before the filter, end a page of Query or Scan.
@@ -15,8 +15,8 @@ const PageMax = 1 << 20
 
 // walk is a Query or a Scan of one page.
 type walk struct {
-	s          *schema
-	x          *index // nil: the table itself
+	s          *handle
+	x          *schema.Secondary // nil: the table itself
 	r          kv.Range
 	filter     *expr.Condition
 	projection *expr.Projection
@@ -31,19 +31,19 @@ type walk struct {
 const textStart = "The provided starting key is invalid"
 
 // source finds the index that is asked for; nil: the table.
-func (s *schema) source(name string, consistent bool) (*index, error) {
+func (s *handle) source(name string, consistent bool) (*schema.Secondary, error) {
 	if name == "" {
 		return nil, nil
 	}
-	for i := range s.indexes {
-		x := &s.indexes[i]
+	for i := range s.Indexes {
+		x := &s.Indexes[i]
 		if x.Name != name {
 			continue
 		}
 		if x.Status == Creating {
 			return nil, invalid("Cannot read from backfilling global secondary index: %s", name)
 		}
-		if x.global && consistent {
+		if x.Global && consistent {
 			return nil, invalid("Consistent reads are not supported on global secondary indexes")
 		}
 		return x, nil
@@ -52,12 +52,12 @@ func (s *schema) source(name string, consistent bool) (*index, error) {
 }
 
 // startNames are the attributes of a starting key: the table's key and the index's.
-func (s *schema) startNames(x *index) []string {
-	names := s.Key.names()
+func (s *handle) startNames(x *schema.Secondary) []string {
+	names := s.Key.Names()
 	if x == nil {
 		return names
 	}
-	for _, n := range x.Key.names() {
+	for _, n := range x.Key.Names() {
 		if n != s.Key.Hash && n != s.Key.Range {
 			names = append(names, n)
 		}
@@ -66,184 +66,25 @@ func (s *schema) startNames(x *index) []string {
 }
 
 // place is where the item of a starting key stands.
-func (s *schema) place(x *index, start item.Item) []byte {
+func (s *handle) place(x *schema.Secondary, start item.Item) []byte {
 	if x == nil {
-		return s.itemKey(start)
+		return s.ItemKey(start)
 	}
-	return s.entryKey(x, start)
+	return s.EntryKey(x, start)
 }
 
 // checkStartKey checks the table's part of a starting key.
-func (s *schema) checkStartKey(start item.Item) error {
+func (s *handle) checkStartKey(start item.Item) error {
 	own := item.Item{}
-	for _, n := range s.Key.names() {
+	for _, n := range s.Key.Names() {
 		if v, ok := start[n]; ok {
 			own[n] = v
 		}
 	}
-	if err := s.checkKey(own); err != nil {
+	if err := s.CheckKey(own); err != nil {
 		return invalid(textStart+": %s", err.Error())
 	}
 	return nil
-}
-
-// Query reads a page of one partition.
-func (t *Tables) Query(ctx context.Context, account string, r QueryRequest) (page Page, err error) {
-	err = t.with(ctx, account, r.Table, func(s *schema) error {
-		w, err := s.query(&r)
-		if err != nil {
-			return err
-		}
-		page, err = w.page(ctx)
-		return err
-	})
-	return page, err
-}
-
-// query checks a QueryRequest, in DynamoDB's order.
-func (s *schema) query(r *QueryRequest) (*walk, error) {
-	x, err := s.source(r.Index, r.Consistent)
-	if err != nil {
-		return nil, err
-	}
-	parts := s.parts()
-	if x != nil {
-		parts = x.parts()
-	}
-	if r.Start != nil && len(r.Start) != len(s.startNames(x)) {
-		return nil, invalid(textStart)
-	}
-	q, err := s.keyRange(r.KeyCondition, r.Start, parts)
-	if err != nil {
-		return nil, err
-	}
-	if r.Start != nil {
-		if err := s.checkBounds(r.Start, parts, q); err != nil {
-			return nil, err
-		}
-	}
-	w := &walk{s: s, x: x, filter: r.Filter, projection: r.Projection, choice: r.Select, limit: r.Limit,
-		consistent: r.Consistent, measure: r.Measure}
-	if err := w.check(r.Index); err != nil {
-		return nil, err
-	}
-	if r.Filter != nil {
-		if err := checkFilterNames(r, parts); err != nil {
-			return nil, err
-		}
-	}
-	w.r = s.rangeOf(x, parts, q)
-	w.r.Reverse = r.Reverse
-	if r.Start != nil {
-		w.after(s.place(x, r.Start))
-	}
-	return w, nil
-}
-
-// checkStartPart checks an attribute of a starting key that belongs to what is walked.
-func checkStartPart(start item.Item, p part) error {
-	if _, ok := start[p.name]; !ok {
-		return invalid(textStart)
-	}
-	return checkPart(start, p.name, p.kind, p.hash)
-}
-
-// keyRange is what a key condition says about a key. The starting key, nil if there is none, is checked in between.
-func (s *schema) keyRange(c *expr.KeyCondition, start item.Item, parts []part) (q expr.KeyRange, err error) {
-	if c == nil {
-		return q, invalid("Either the KeyConditions or KeyConditionExpression parameter must be specified in the request.")
-	}
-	as := make([]expr.KeyAttribute, 2)
-	for i, p := range parts {
-		as[i] = expr.KeyAttribute{Name: p.name, Type: p.kind}
-		if start != nil {
-			if err := checkStartPart(start, p); err != nil {
-				return q, err
-			}
-		}
-		if i == 0 {
-			err = c.CheckHash(as[0], len(parts) == 2)
-		} else {
-			err = c.CheckRange(as[1])
-		}
-		if err != nil {
-			return q, err
-		}
-	}
-	return c.ForKey(as[0], as[1])
-}
-
-// checkBounds refuses a starting key that the query would never have answered with.
-func (s *schema) checkBounds(start item.Item, parts []part, q expr.KeyRange) error {
-	if err := s.checkStartKey(start); err != nil {
-		return err
-	}
-	inside := start[parts[0].name].Equal(q.Hash)
-	if len(parts) == 1 || q.Op == expr.RangeAll {
-		if !inside {
-			return invalid("The provided starting key is outside query boundaries based on provided conditions")
-		}
-		return nil
-	}
-	if !q.InRange(start[parts[1].name]) {
-		return invalid("The provided starting key does not match the range key predicate")
-	}
-	if !inside {
-		return invalid("The query can return at most one row and cannot be restarted")
-	}
-	return nil
-}
-
-// checkFilterNames refuses a query's filter on the key of what is walked.
-func checkFilterNames(r *QueryRequest, parts []part) error {
-	what := "Filter Expression"
-	if r.Legacy {
-		what = "QueryFilter"
-	}
-	for _, p := range parts {
-		for _, name := range r.Filter.Names() {
-			if name == p.name {
-				return invalid("%s can only contain non-primary key attributes: Primary key attribute: %s", what, name)
-			}
-		}
-	}
-	return nil
-}
-
-// rangeOf is where the keys of a query stand. In an index, other things follow the sort key, so that one value is the
-// range of all keys that begin with it; in the table nothing does, and a key that begins with it is another's.
-func (s *schema) rangeOf(x *index, parts []part, q expr.KeyRange) kv.Range {
-	prefix := s.items
-	encode := item.AppendKeyTail
-	beyond := func(key []byte) []byte { return append(key, 0) }
-	if x != nil {
-		prefix, encode, beyond = x.prefix, item.AppendKey, behind
-	}
-	h := item.KeyHash(q.Hash)
-	base := append(append(make([]byte, 0, len(prefix)+len(h)+64), prefix...), h[:]...)
-	r := below(base)
-	at := func(v item.Value) []byte { return encode(base[:len(base):len(base)], v) }
-	switch q.Op {
-	case expr.RangeEQ:
-		r.From = at(q.Low)
-		r.To = beyond(at(q.Low))
-	case expr.RangeLT:
-		r.To = at(q.Low)
-	case expr.RangeLE:
-		r.To = beyond(at(q.Low))
-	case expr.RangeGT:
-		r.From = beyond(at(q.Low))
-	case expr.RangeGE:
-		r.From = at(q.Low)
-	case expr.RangeBetween:
-		r.From, r.To = at(q.Low), beyond(at(q.High))
-	case expr.RangeBeginsWith:
-		if x != nil {
-			encode = item.AppendKeyPrefix
-		}
-		r = below(at(q.Low))
-	}
-	return r
 }
 
 // after makes the walk begin behind a key that was answered already.
@@ -255,108 +96,23 @@ func (w *walk) after(key []byte) {
 	}
 }
 
-// Scan reads a page of a table or an index, or of a segment of it.
-func (t *Tables) Scan(ctx context.Context, account string, r ScanRequest) (page Page, err error) {
-	err = t.with(ctx, account, r.Table, func(s *schema) error {
-		w, err := s.scan(&r)
-		if err != nil {
-			return err
-		}
-		page, err = w.page(ctx)
-		return err
-	})
-	return page, err
-}
-
-// scan checks a ScanRequest, in DynamoDB's order.
-func (s *schema) scan(r *ScanRequest) (*walk, error) {
-	x, err := s.source(r.Index, r.Consistent)
-	if err != nil {
-		return nil, err
-	}
-	w := &walk{s: s, x: x, filter: r.Filter, projection: r.Projection, choice: r.Select, limit: r.Limit,
-		consistent: r.Consistent, measure: r.Measure}
-	if r.Start != nil {
-		if err := s.checkScanStart(x, r.Start); err != nil {
-			return nil, err
-		}
-	}
-	prefix := s.items
-	if x != nil {
-		prefix = x.prefix
-	}
-	w.r = segment(prefix, r.Segment, r.Segments)
-	if r.Start != nil {
-		key := s.place(x, r.Start)
-		if r.Segments > 1 && (string(key) < string(w.r.From) || string(key) >= string(w.r.To)) {
-			return nil, invalid(textStart+": Invalid ExclusiveStartKey. Please use ExclusiveStartKey with correct Segment. "+
-				"TotalSegments: %d Segment: %d", r.Segments, r.Segment)
-		}
-		w.after(key)
-	}
-	return w, w.check(r.Index)
-}
-
-func (s *schema) checkScanStart(x *index, start item.Item) error {
-	if len(start) != len(s.startNames(x)) {
-		if x != nil {
-			return invalid(textStart)
-		}
-		return invalid(textStart + ": " + textKeySchema)
-	}
-	if x != nil {
-		for _, p := range x.parts() {
-			if err := checkStartPart(start, p); err != nil {
-				return err
-			}
-		}
-	}
-	return s.checkStartKey(start)
-}
-
-// segment is a part of all keys that begin with prefix, by the first 8 bytes of the hash that follows.
-func segment(prefix []byte, i, n int) kv.Range {
-	r := below(prefix)
-	if n <= 1 {
-		return r
-	}
-	bound := func(i int) []byte { // ceil(i × 2^64 ÷ n)
-		q, rest := bits.Div64(uint64(i), 0, uint64(n))
-		if rest > 0 {
-			q++
-		}
-		b := append(make([]byte, 0, len(prefix)+8), prefix...)
-		for shift := 56; shift >= 0; shift -= 8 {
-			b = append(b, byte(q>>shift))
-		}
-		return b
-	}
-	if i > 0 {
-		r.From = bound(i)
-	}
-	if i+1 < n {
-		r.To = bound(i + 1)
-	}
-	return r
-}
-
 // check checks what Query and Scan have in common, and settles what is read.
 func (w *walk) check(indexName string) error {
-	whole := w.x == nil || w.x.carries == nil
+	whole := w.x == nil || w.x.Carries == nil
 	if w.choice == SelectAll && !whole {
-		if w.x.global {
+		if w.x.Global {
 			return invalidValue("Select type ALL_ATTRIBUTES is not supported for global secondary index %s because its projection type is not ALL",
 				indexName)
 		}
 		w.fetch = true
 	}
 	if w.projection != nil {
-		if err := w.s.checkPaths(w.projection.Paths()); err != nil {
+		if err := w.s.CheckPaths(w.projection.Paths()); err != nil {
 			return err
 		}
 	}
 	if w.filter != nil {
-		if err := w.s.checkPaths(w.filter.Paths()); err != nil {
+		if err := w.s.CheckPaths(w.filter.Paths()); err != nil {
 			return err
 		}
 	}
@@ -365,11 +121,11 @@ func (w *walk) check(indexName string) error {
 	}
 	var missing []string
 	for _, n := range w.names() {
-		if !w.x.carries[n] {
+		if !w.x.Carries[n] {
 			missing = append(missing, n)
 		}
 	}
-	if len(missing) > 0 && w.x.global {
+	if len(missing) > 0 && w.x.Global {
 		return invalidValue("Global secondary index %s does not project %s", indexName, bracketed(missing))
 	}
 	w.fetch = w.fetch || len(missing) > 0
@@ -441,7 +197,7 @@ func (w *walk) page(ctx context.Context) (page Page, err error) {
 }
 
 // confirm answers errStale when the table is not any more what the schema says.
-func (s *schema) confirm(v kv.View) error {
+func (s *handle) confirm(v kv.View) error {
 	if s.cached() {
 		return nil
 	}
@@ -466,11 +222,11 @@ func (w *walk) fetchAll(v kv.View, entries [][]byte) (values [][]byte, size int,
 		n := min(fetchChunk, len(entries))
 		keys := make([][]byte, n)
 		for i, e := range entries[:n] {
-			it, err := item.DecodeSome(e, w.s.Key.names()...)
+			it, err := item.DecodeSome(e, w.s.Key.Names()...)
 			if err != nil {
 				return nil, 0, err
 			}
-			keys[i] = w.s.itemKey(it)
+			keys[i] = w.s.ItemKey(it)
 		}
 		items, err := v.GetAll(keys)
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/rouse-dev/rouse/table/expr"
 	"github.com/rouse-dev/rouse/table/item"
+	"github.com/rouse-dev/rouse/table/stream"
 )
 
 // Capacity is what a call consumed, in DynamoDB's units. Requests ask for it with Measure, because counting takes time.
@@ -205,18 +206,7 @@ type IteratorRequest struct {
 }
 
 // StreamRecord is one change of one item.
-type StreamRecord struct {
-	ID        string // 32 hexadecimal digits
-	Event     string // "INSERT", "MODIFY" or "REMOVE"
-	Created   time.Time
-	Keys      item.Item
-	New, Old  item.Item // as View says; nil: none
-	Sequence  string
-	SizeBytes int
-	View      StreamView
-	Service   bool   // done by the service itself: the item's time had come
-	Stream    string // ARN
-}
+type StreamRecord = stream.Record
 
 // Records is a page of a shard.
 type Records struct {

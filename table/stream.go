@@ -2,8 +2,9 @@ package table
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/sha256"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -12,13 +13,15 @@ import (
 	"github.com/rouse-dev/rouse/kv"
 	"github.com/rouse-dev/rouse/kv/tuple"
 	"github.com/rouse-dev/rouse/table/item"
+	"github.com/rouse-dev/rouse/table/schema"
+	"github.com/rouse-dev/rouse/table/stream"
 )
 
 // StreamRetention is how long records of a stream are kept, and a stream after it was turned off.
 const StreamRetention = 24 * time.Hour
 
-// streamRecord is the value of streamKey.
-type stream struct {
+// feed is a stream as it is stored, the value of streamKey.
+type feed struct {
 	Account  string     `json:"account"`
 	Table    string     `json:"table"`
 	Label    string     `json:"label"`
@@ -49,19 +52,22 @@ func ParseStreamARN(arn string) (account, table, label string, ok bool) {
 	return a.Account, parts[1], parts[3], true
 }
 
-func (s *stream) log(region string) []byte { return streamLog(s.Account, region, s.Number, s.Label) }
+// log is where the stream's records are.
+func (t *Tables) log(s *feed) []byte {
+	return schema.Log(tablePrefix(s.Account, t.cfg.Region, s.Number), s.Label)
+}
 
-func (s *stream) trimmed() (p kv.Pos) {
+func (s *feed) trimmed() (p kv.Pos) {
 	copy(p[:], s.Trimmed)
 	return p
 }
 
 // shard is the name of the stream's only shard.
-func (s *stream) shard() string {
+func (s *feed) shard() string {
 	return fmt.Sprintf("shardId-%020d-%08x", s.Created.UnixMilli(), uint32(s.Number))
 }
 
-func checkStreamChange(d *descriptor, view StreamView) error {
+func checkStreamChange(d *schema.Record, view StreamView) error {
 	switch {
 	case view == "" && d.Stream == "":
 		return invalid("Table has no stream to disable: TableName: %s", d.Name)
@@ -70,13 +76,12 @@ func checkStreamChange(d *descriptor, view StreamView) error {
 	case view != "" && d.CacheBytes > 0:
 		return rouse.Errorf(rouse.Unsupported, "Rouse does not implement streams of cache tables")
 	}
-	def := Definition{Stream: view}
-	return def.checkRest()
+	return schema.CheckView(view)
 }
 
 // setStream turns the stream of a table on or off. The last record of a stream that is turned off says so: every write
 // has read the head that changes with it, so nothing can follow.
-func (t *Tables) setStream(tx kv.Tx, account string, d *descriptor, view StreamView, now time.Time) error {
+func (t *Tables) setStream(tx kv.Tx, account string, d *schema.Record, view StreamView, now time.Time) error {
 	switch {
 	case d.Stream == "" && view != "":
 		return t.openStream(tx, account, d, view, now)
@@ -86,20 +91,20 @@ func (t *Tables) setStream(tx kv.Tx, account string, d *descriptor, view StreamV
 		if err != nil {
 			return err
 		}
-		var s stream
+		var s feed
 		if err := json.Unmarshal(value, &s); err != nil {
 			return fmt.Errorf("stream %s: %w", d.StreamARN, err)
 		}
 		s.Disabled = now.UTC()
 		d.Stream = ""
-		tx.Append(s.log(t.cfg.Region), appendChunkHead(nil, chunkEnd, now))
+		stream.AppendEnd(tx, t.log(&s))
 		tx.Wake([]byte(d.StreamARN))
 		return setJSON(tx, key, s)
 	}
 	return nil
 }
 
-func (t *Tables) openStream(tx kv.Tx, account string, d *descriptor, view StreamView, now time.Time) error {
+func (t *Tables) openStream(tx kv.Tx, account string, d *schema.Record, view StreamView, now time.Time) error {
 	now = now.UTC().Truncate(time.Millisecond)
 	for {
 		_, taken, err := tx.Get(t.streamKey(account, d.Name, now.Format(labelForm)))
@@ -114,7 +119,7 @@ func (t *Tables) openStream(tx kv.Tx, account string, d *descriptor, view Stream
 	d.Stream, d.StreamLabel = view, now.Format(labelForm)
 	d.StreamARN = t.streamARN(account, d.Name, d.StreamLabel)
 	tx.Set(t.streamListKey(account, d.Name, d.StreamLabel), nil)
-	return setJSON(tx, t.streamKey(account, d.Name, d.StreamLabel), stream{
+	return setJSON(tx, t.streamKey(account, d.Name, d.StreamLabel), feed{
 		Account: account, Table: d.Name, Label: d.StreamLabel, Number: d.Number, View: view, Key: d.Key, Created: now})
 }
 
@@ -130,13 +135,13 @@ func errNoStream(arn string) error {
 	return notFound("Requested resource not found: Stream: %s not found", arn)
 }
 
-// stream reads a stream's record.
-func (t *Tables) stream(ctx context.Context, account, arn string) (*stream, error) {
+// feed reads a stream.
+func (t *Tables) feed(ctx context.Context, account, arn string) (*feed, error) {
 	owner, table, label, ok := ParseStreamARN(arn)
 	if !ok || owner != account {
 		return nil, errNoStream(arn)
 	}
-	var s *stream
+	var s *feed
 	err := t.cfg.Store.View(ctx, func(v kv.View) error {
 		value, ok, err := v.Get(t.streamKey(account, table, label))
 		if err != nil {
@@ -145,7 +150,7 @@ func (t *Tables) stream(ctx context.Context, account, arn string) (*stream, erro
 		if !ok {
 			return errNoStream(arn)
 		}
-		s = &stream{}
+		s = &feed{}
 		return json.Unmarshal(value, s)
 	})
 	if err != nil {
@@ -180,7 +185,7 @@ func (t *Tables) Streams(ctx context.Context, account, table, after string, limi
 			if err != nil {
 				return err
 			}
-			var s stream
+			var s feed
 			if err := json.Unmarshal(p.Value, &s); err != nil {
 				return fmt.Errorf("list streams: %w", err)
 			}
@@ -194,25 +199,25 @@ func (t *Tables) Streams(ctx context.Context, account, table, after string, limi
 	return list[:limit], list[limit-1].ARN, nil
 }
 
-func (t *Tables) summary(s *stream) StreamSummary {
+func (t *Tables) summary(s *feed) StreamSummary {
 	return StreamSummary{ARN: t.streamARN(s.Account, s.Table, s.Label), Table: s.Table, Label: s.Label}
 }
 
 // Stream describes a stream.
 func (t *Tables) Stream(ctx context.Context, account, arn string) (*StreamDescription, error) {
-	s, err := t.stream(ctx, account, arn)
+	s, err := t.feed(ctx, account, arn)
 	if err != nil {
 		return nil, err
 	}
 	d := &StreamDescription{StreamSummary: t.summary(s), Status: Enabled, View: s.View, Created: s.Created, Key: s.Key}
-	shard := Shard{ID: s.shard(), First: sequence(above(s.trimmed()))}
+	shard := Shard{ID: s.shard(), First: stream.Sequence(stream.Above(s.trimmed()))}
 	if !s.Disabled.IsZero() {
 		d.Status = Disabled
-		end, err := t.lastRecord(ctx, s)
+		end, err := stream.Last(ctx, t.cfg.Store, t.log(s), s.trimmed())
 		if err != nil {
 			return nil, err
 		}
-		shard.Last = sequence(end)
+		shard.Last = stream.Sequence(end)
 	}
 	d.Shards = []Shard{shard}
 	return d, nil
@@ -226,9 +231,6 @@ func (t *Tables) WatchStream(arn string) (hint <-chan struct{}, stop func()) {
 // RecordsMax is how many records one call of Records answers with at most.
 const RecordsMax = 1000
 
-// recordsSizeMax ends a page of records.
-const recordsSizeMax = 1 << 20
-
 // errTrimmed is DynamoDB's text.
 func errTrimmed() error {
 	return rouse.Errorf(rouse.Invalid, "The operation attempted to read past the oldest stream record in a shard.").
@@ -237,177 +239,135 @@ func errTrimmed() error {
 
 // Records reads a page of a shard from where an iterator stands.
 func (t *Tables) Records(ctx context.Context, account, iterator string, limit int) (Records, error) {
-	it, err := t.parseIterator(iterator)
+	it, err := t.signer.Parse(iterator, t.cfg.Store.Now())
 	if err != nil {
 		return Records{}, err
 	}
-	owner, table, label, ok := ParseStreamARN(it.arn)
+	owner, _, label, ok := ParseStreamARN(it.Stream)
 	if !ok || owner != account {
-		return Records{}, errIterator()
+		return Records{}, errNoStream(it.Stream)
 	}
 	if limit < 1 || limit > RecordsMax {
 		limit = RecordsMax
 	}
-	log := streamLog(account, t.cfg.Region, it.number, label)
-	page, pos, closed, err := t.readRecords(ctx, log, it.pos, limit)
+	log := schema.Log(tablePrefix(account, t.cfg.Region, it.Number), label)
+	page, err := stream.Read(ctx, t.cfg.Store, log, it.Pos, limit)
 	if err != nil {
-		return Records{}, err
+		return Records{}, fmt.Errorf("read stream %s: %w", it.Stream, err)
 	}
 	// Only now: what has been trimmed while it was read has been announced before.
-	s, err := t.stream(ctx, account, it.arn)
+	s, err := t.feed(ctx, account, it.Stream)
 	if err != nil {
 		return Records{}, err
 	}
-	if s.Number != it.number {
-		return Records{}, errNoStream(it.arn)
+	if s.Number != it.Number {
+		return Records{}, errNoStream(it.Stream)
 	}
-	if trimmed := s.trimmed(); !it.horizon && string(it.pos[:]) < string(trimmed[:]) {
+	if trimmed := s.trimmed(); !it.Horizon && string(it.Pos[:]) < string(trimmed[:]) {
 		return Records{}, errTrimmed()
 	}
-	for i := range page {
-		page[i].Stream, page[i].View = it.arn, s.View
-		page[i].ID = recordID(s.Number, page[i].Sequence)
+	for i := range page.Records {
+		r := &page.Records[i]
+		r.Stream, r.View, r.ID = it.Stream, s.View, stream.RecordID(s.Number, r.Sequence)
 	}
-	out := Records{Records: page}
-	if !closed {
-		next := it
-		next.pos, next.horizon = pos, it.horizon && pos == kv.Pos{}
-		out.Next = t.iterator(next)
+	out := Records{Records: page.Records}
+	if !page.Closed {
+		it.Pos, it.Horizon = page.Pos, it.Horizon && page.Pos == kv.Pos{}
+		out.Next = t.signer.Sign(it, t.cfg.Store.Now())
 	}
-	_ = table
 	return out, nil
 }
 
-// readRecords reads complete records after a position, and answers with where it stopped. closed says that the last
-// record of the stream was read.
-func (t *Tables) readRecords(ctx context.Context, log []byte, from kv.Pos, limit int) (page []StreamRecord, pos kv.Pos, closed bool, err error) {
-	pos = from
-	size := 0
-	var part []byte // of the record that is being put together
-	var first kv.Pos
-	for at := from; len(page) < limit && size < recordsSizeMax; {
-		chunks, err := t.cfg.Store.Read(ctx, log, at, limit-len(page))
-		if err != nil {
-			return nil, pos, false, err
-		}
-		if len(chunks) == 0 {
-			return page, pos, false, nil
-		}
-		for _, c := range chunks {
-			at = c.Pos
-			flags, created, body, err := parseChunk(c.Value)
-			switch {
-			case err != nil:
-				return nil, pos, false, err
-			case flags&chunkEnd != 0:
-				return page, c.Pos, true, nil
-			case flags&chunkContinues != 0 && part == nil: // the iterator stands within a record that was read
-				pos = c.Pos
-				continue
-			case part == nil:
-				first = c.Pos
-				part = body[:len(body):len(body)]
-			default:
-				part = append(part, body...)
-			}
-			if flags&chunkMore != 0 {
-				continue
-			}
-			rec, err := parseRecord(part)
-			if err != nil {
-				return nil, pos, false, fmt.Errorf("stream record at %x: %w", first, err)
-			}
-			rec.Created, rec.Sequence = created, sequence(first)
-			page, pos, part = append(page, rec), c.Pos, nil
-			if size += rec.SizeBytes; len(page) >= limit || size >= recordsSizeMax {
-				break
-			}
-		}
-	}
-	return page, pos, false, nil
-}
-
-// lastRecord is the position of the last record of a stream that is turned off.
-func (t *Tables) lastRecord(ctx context.Context, s *stream) (kv.Pos, error) {
-	log := s.log(t.cfg.Region)
-	end, err := t.search(ctx, log, s.trimmed(), func(kv.Record) bool { return true })
-	if err != nil {
-		return kv.Pos{}, err
-	}
-	return end.first(), nil
-}
-
-// search finds the last commit whose records satisfy ok, among those after a position: ok is true up to some record, and
-// false for all that follow. It gallops, then halves: some dozens of reads of one record each, however long the log.
-func (t *Tables) search(ctx context.Context, log []byte, from kv.Pos, ok func(kv.Record) bool) (spot, error) {
-	probe := func(p kv.Pos) (spot, bool, error) {
-		recs, err := t.cfg.Store.Read(ctx, log, p, 1)
-		if err != nil || len(recs) == 0 || !ok(recs[0]) {
-			return spot{}, false, err
-		}
-		return spotOf(recs[0].Pos), true, nil
-	}
-	low, found, err := probe(from)
-	if err != nil || !found {
-		return spotOf(from), err
-	}
-	high := spotEnd
-	step := spot{0, 1}
-	for low.less(high) {
-		mid, over := low.plus(step)
-		if over || !mid.less(high) {
-			mid = low.middle(high)
-		}
-		next, found, err := probe(mid.last())
-		switch {
-		case err != nil:
-			return spot{}, err
-		case found:
-			low = next
-			step, _ = step.plus(step)
-		default:
-			high = mid
-			step = low.middle(high).minus(low)
-		}
-	}
-	return low, nil
-}
-
-var errRecord = errors.New("not a stream record")
-
 // record appends the stream record of an effect.
-func (e *effect) record(tx kv.Tx, now time.Time, service bool) error {
-	event := byte(eventModify)
+func (e *effect) record(tx kv.Tx, service bool) {
+	c := stream.Change{Event: stream.Modify, Service: service}
+	it := e.new
 	switch {
 	case !e.had:
-		event = eventInsert
+		c.Event = stream.Insert
 	case e.new == nil:
-		event = eventRemove
-	}
-	it := e.new
-	if it == nil {
+		c.Event = stream.Remove
 		it = e.old
 	}
-	var newImage, oldImage []byte
+	c.Keys = item.Append(nil, e.s.KeyOf(it))
 	if e.s.Stream == NewImage || e.s.Stream == NewAndOldImages {
-		newImage = e.encoded
+		c.New = e.encoded
 	}
 	if e.s.Stream == OldImage || e.s.Stream == NewAndOldImages {
-		oldImage = e.oldValue
+		c.Old = e.oldValue
 	}
-	body := appendRecord(nil, event, service, item.Append(nil, e.s.keyOf(it)), newImage, oldImage)
-	for flags := byte(0); ; flags |= chunkContinues {
-		n := min(len(body), kv.ValueMax-chunkHead)
-		if n < len(body) {
-			flags |= chunkMore
-		} else {
-			flags &^= chunkMore
-		}
-		tx.Append(e.s.log, append(appendChunkHead(make([]byte, 0, chunkHead+n), flags, now), body[:n]...))
-		if body = body[n:]; len(body) == 0 {
-			break
-		}
-	}
+	c.Append(tx, e.s.log)
 	tx.Wake(e.s.topic)
-	return nil
+}
+
+// Iterator makes an iterator over a shard.
+func (t *Tables) Iterator(ctx context.Context, account string, r IteratorRequest) (string, error) {
+	s, err := t.feed(ctx, account, r.Stream)
+	if err != nil {
+		return "", err
+	}
+	if r.Shard != s.shard() {
+		return "", notFound("Requested resource not found: Shard does not exist")
+	}
+	it := stream.Iterator{Stream: r.Stream, Number: s.Number}
+	switch r.Kind {
+	case TrimHorizon:
+		it.Horizon = true
+	case Latest:
+		if it.Pos, err = stream.End(ctx, t.cfg.Store, t.log(s), s.trimmed()); err != nil {
+			return "", fmt.Errorf("find the end of stream %s: %w", r.Stream, err)
+		}
+	case AtSequence, AfterSequence:
+		if it.Pos, err = s.position(r); err != nil {
+			return "", err
+		}
+	default:
+		return "", invalid("1 validation error detected: Value '%s' at 'shardIteratorType' failed to satisfy constraint: "+
+			"Member must satisfy enum value set: [AFTER_SEQUENCE_NUMBER, LATEST, AT_SEQUENCE_NUMBER, TRIM_HORIZON]", r.Kind)
+	}
+	return t.signer.Sign(it, t.cfg.Store.Now()), nil
+}
+
+// position is where an iterator by sequence number begins.
+func (s *feed) position(r IteratorRequest) (kv.Pos, error) {
+	p, ok := stream.ParseSequence(r.Sequence)
+	if !ok {
+		return p, invalid("Invalid SequenceNumber: %s", r.Sequence)
+	}
+	if trimmed := s.trimmed(); string(p[:]) <= string(trimmed[:]) && trimmed != (kv.Pos{}) {
+		return p, errTrimmed()
+	}
+	if r.Kind == AtSequence {
+		p = stream.Before(p)
+	}
+	return p, nil
+}
+
+// IteratorStream is the ARN of the stream that an iterator says it reads. Records checks whether that is true.
+func (t *Tables) IteratorStream(iterator string) (arn string, err error) {
+	arn, _, ok := strings.Cut(iterator, "|")
+	if _, _, _, isStream := ParseStreamARN(arn); !ok || !isStream {
+		return "", invalid("Invalid ShardIterator")
+	}
+	return arn, nil
+}
+
+// loadSecret reads what signs iterators, which all nodes share; the first one draws it.
+func (t *Tables) loadSecret(ctx context.Context) error {
+	fresh := make([]byte, sha256.Size)
+	if _, err := rand.Read(fresh); err != nil {
+		return err
+	}
+	return t.cfg.Store.Update(ctx, func(tx kv.Tx) error {
+		value, ok, err := tx.Get(t.secretKey())
+		if err != nil {
+			return err
+		}
+		if !ok {
+			tx.Set(t.secretKey(), fresh)
+			value = fresh
+		}
+		t.signer.Secret = value
+		return nil
+	})
 }

@@ -9,6 +9,8 @@ import (
 
 	"github.com/rouse-dev/rouse/kv"
 	"github.com/rouse-dev/rouse/kv/format"
+	"github.com/rouse-dev/rouse/table/stream"
+	"github.com/rouse-dev/rouse/table/tally"
 )
 
 const formatV = 1
@@ -32,9 +34,9 @@ type Moments struct {
 // Tables is all tables of a region. Safe for concurrent use.
 type Tables struct {
 	cfg     Config
-	secret  []byte // signs iterators
-	schemas schemas
-	counts  countBook
+	signer  stream.Signer // of iterators
+	handles handles
+	tally   tally.Book
 	caches  caches
 }
 

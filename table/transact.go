@@ -12,6 +12,7 @@ import (
 	"github.com/rouse-dev/rouse/kv"
 	"github.com/rouse-dev/rouse/kv/tuple"
 	"github.com/rouse-dev/rouse/table/item"
+	"github.com/rouse-dev/rouse/table/schema"
 )
 
 // Limits of transactions (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html).
@@ -32,7 +33,7 @@ func (t *Tables) TransactGet(ctx context.Context, account string, rs []GetReques
 			names = append(names, rs[i].Table)
 		}
 	}
-	err = t.several(ctx, account, names, func(schemas map[string]*schema) error {
+	err = t.several(ctx, account, names, func(schemas map[string]*handle) error {
 		if err := noneCached(schemas); err != nil {
 			return err
 		}
@@ -51,7 +52,7 @@ func (t *Tables) TransactGet(ctx context.Context, account string, rs []GetReques
 }
 
 // transactKeys checks the keys of a transaction's reads. Each that does not fit is a reason to cancel.
-func transactKeys(schemas map[string]*schema, rs []GetRequest) ([][]byte, error) {
+func transactKeys(schemas map[string]*handle, rs []GetRequest) ([][]byte, error) {
 	keys := make([][]byte, len(rs))
 	seen := make(map[string]bool, len(rs))
 	reasons := newReasons(len(rs))
@@ -77,7 +78,7 @@ func transactKeys(schemas map[string]*schema, rs []GetRequest) ([][]byte, error)
 	return keys, nil
 }
 
-func (t *Tables) readTogether(ctx context.Context, schemas map[string]*schema, keys [][]byte) (values [][]byte, err error) {
+func (t *Tables) readTogether(ctx context.Context, schemas map[string]*handle, keys [][]byte) (values [][]byte, err error) {
 	err = t.cfg.Store.View(ctx, func(v kv.View) error {
 		values = nil
 		for _, s := range schemas {
@@ -114,7 +115,7 @@ func errTransactSize() error {
 	return invalid("Member must satisfy constraint: Total size of items in the transaction exceeds the limit of %d bytes", TransactSizeMax)
 }
 
-func answerTogether(schemas map[string]*schema, rs []GetRequest, values [][]byte) (res TransactResult, err error) {
+func answerTogether(schemas map[string]*handle, rs []GetRequest, values [][]byte) (res TransactResult, err error) {
 	res.Items = make([]item.Item, len(rs))
 	for i := range rs {
 		one, err := schemas[rs[i].Table].answer(values[i], rs[i].Projection, true, rs[i].Measure)
@@ -156,7 +157,7 @@ func (rs reasons) refuse(i int, err error) bool {
 		rs[i] = Reason{Code: ReasonCondition, Message: failed.Error(), Item: failed.Item}
 		return true
 	}
-	if rouse.KindOf(err) != rouse.Invalid || errors.Is(err, errEmptyKey) {
+	if rouse.KindOf(err) != rouse.Invalid || schema.IsEmptyKey(err) {
 		return false
 	}
 	rs[i] = Reason{Code: ReasonInvalid, Message: err.Error()}
@@ -180,7 +181,7 @@ func (t *Tables) TransactWrite(ctx context.Context, account string, r TransactRe
 	}
 	var done []*effect
 	var again *token
-	err = t.several(ctx, account, tablesOf(r.Writes), func(schemas map[string]*schema) error {
+	err = t.several(ctx, account, tablesOf(r.Writes), func(schemas map[string]*handle) error {
 		if err := noneCached(schemas); err != nil {
 			return err
 		}
@@ -206,7 +207,7 @@ func (t *Tables) TransactWrite(ctx context.Context, account string, r TransactRe
 		}
 	} else {
 		for _, e := range done {
-			e.s.counts.add(e)
+			e.count()
 		}
 		res.Capacity, res.Collections = summarize(done, transactRate)
 	}
@@ -226,7 +227,7 @@ func conflicted(n int) error {
 }
 
 // planTransact plans the writes of a transaction. Each that does not fit its table is a reason to cancel.
-func planTransact(schemas map[string]*schema, ws []WriteRequest) ([]*plan, error) {
+func planTransact(schemas map[string]*handle, ws []WriteRequest) ([]*plan, error) {
 	plans := make([]*plan, len(ws))
 	seen := make(map[string]bool, len(ws))
 	reasons := newReasons(len(ws))
@@ -295,9 +296,7 @@ func (tr *transaction) run(tx kv.Tx) error {
 		return err
 	}
 	for _, e := range tr.done {
-		if err := e.write(tr.t, tx, tx.Now(), false); err != nil {
-			return err
-		}
+		e.write(tr.t, tx, false)
 	}
 	if tr.r.Token == "" {
 		return nil

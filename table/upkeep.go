@@ -13,6 +13,9 @@ import (
 	"github.com/rouse-dev/rouse/kv"
 	"github.com/rouse-dev/rouse/kv/tuple"
 	"github.com/rouse-dev/rouse/table/item"
+	"github.com/rouse-dev/rouse/table/schema"
+	"github.com/rouse-dev/rouse/table/stream"
+	"github.com/rouse-dev/rouse/table/tally"
 )
 
 // How often Run looks, even if nothing hints that it should.
@@ -132,7 +135,7 @@ type work struct {
 	Cursor  []byte `json:"cursor,omitempty"`
 }
 
-func (t *Tables) setWork(tx kv.Tx, account string, d *descriptor, index uint32) error {
+func (t *Tables) setWork(tx kv.Tx, account string, d *schema.Record, index uint32) error {
 	tx.Wake(t.upkeepDuty())
 	return setJSON(tx, t.workKey(d.Number, index), work{Account: account, Table: d.Name, Number: d.Number, Index: index})
 }
@@ -187,7 +190,7 @@ func (t *Tables) fill(ctx context.Context, lease kv.Lease, key []byte, w work) e
 		if err != nil || s.Number != w.Number {
 			return t.drop(ctx, key) // the table is gone, and should have taken this along
 		}
-		r := below(s.items)
+		r := below(s.ItemPrefix)
 		if w.Cursor != nil {
 			r.From = append(bytes.Clone(w.Cursor), 0)
 		}
@@ -232,16 +235,16 @@ func (t *Tables) drop(ctx context.Context, key []byte) error {
 }
 
 // fillSome looks at the items of some keys. gone says that the work is not wanted any more.
-func (t *Tables) fillSome(ctx context.Context, lease kv.Lease, s *schema, key []byte, w *work, keys [][]byte) (gone bool, err error) {
-	i := slices.IndexFunc(s.indexes, func(x index) bool { return x.Number == w.Index })
+func (t *Tables) fillSome(ctx context.Context, lease kv.Lease, s *handle, key []byte, w *work, keys [][]byte) (gone bool, err error) {
+	i := slices.IndexFunc(s.Indexes, func(x schema.Secondary) bool { return x.Number == w.Index })
 	if w.Index != 0 && i < 0 {
 		return true, nil
 	}
 	next := *w
 	next.Cursor = keys[len(keys)-1]
-	var added tally
+	var added tally.Sum
 	err = t.cfg.Store.Update(ctx, func(tx kv.Tx) error {
-		gone, added = false, tally{}
+		gone, added = false, tally.Sum{}
 		if err := lease.Guard(tx); err != nil {
 			return err
 		}
@@ -258,7 +261,7 @@ func (t *Tables) fillSome(ctx context.Context, lease kv.Lease, s *schema, key []
 		if w.Index == 0 {
 			err = t.fillDue(tx, s, keys, values[2:])
 		} else {
-			added, err = s.fillIndex(tx, &s.indexes[i], values[2:])
+			added, err = s.fillIndex(tx, &s.Indexes[i], values[2:])
 		}
 		if err != nil {
 			return err
@@ -269,7 +272,7 @@ func (t *Tables) fillSome(ctx context.Context, lease kv.Lease, s *schema, key []
 		return gone, err
 	}
 	*w = next
-	s.counts.put(map[uint32]tally{w.Index: added})
+	s.gains.Add(w.Index, added)
 	if f := t.cfg.Moments.Backfilled; f != nil {
 		f(len(keys))
 	}
@@ -277,8 +280,8 @@ func (t *Tables) fillSome(ctx context.Context, lease kv.Lease, s *schema, key []
 }
 
 // fillIndex adds the missing entries of items. An entry that is there was kept by whoever wrote the item.
-func (s *schema) fillIndex(tx kv.Tx, x *index, values [][]byte) (added tally, err error) {
-	var entries []entry
+func (s *handle) fillIndex(tx kv.Tx, x *schema.Secondary, values [][]byte) (added tally.Sum, err error) {
+	var entries []schema.Entry
 	var keys [][]byte
 	for _, value := range values {
 		if value == nil {
@@ -288,8 +291,8 @@ func (s *schema) fillIndex(tx kv.Tx, x *index, values [][]byte) (added tally, er
 		if err != nil {
 			return added, err
 		}
-		if e := s.entryOf(x, it); e.it != nil {
-			entries, keys = append(entries, e), append(keys, e.key)
+		if e := s.EntryOf(x, it); e.Item != nil {
+			entries, keys = append(entries, e), append(keys, e.Key)
 		}
 	}
 	there, err := tx.GetAll(keys)
@@ -300,8 +303,8 @@ func (s *schema) fillIndex(tx kv.Tx, x *index, values [][]byte) (added tally, er
 		if there[i] != nil {
 			continue
 		}
-		size := e.it.Size()
-		tx.Set(e.key, encode(e.it, size))
+		size := e.Item.Size()
+		tx.Set(e.Key, encode(e.Item, size))
 		added.Items++
 		added.Bytes += int64(size)
 	}
@@ -309,7 +312,7 @@ func (s *schema) fillIndex(tx kv.Tx, x *index, values [][]byte) (added tally, er
 }
 
 // fillDue adds the places of items among those that expire.
-func (t *Tables) fillDue(tx kv.Tx, s *schema, keys, values [][]byte) error {
+func (t *Tables) fillDue(tx kv.Tx, s *handle, keys, values [][]byte) error {
 	oldest := tx.Now().Add(-expiryAgeMax).Unix()
 	for i, value := range values {
 		if value == nil {
@@ -319,7 +322,7 @@ func (t *Tables) fillDue(tx kv.Tx, s *schema, keys, values [][]byte) error {
 		if err != nil {
 			return err
 		}
-		if second, ok := s.expiry(it); ok && second >= oldest {
+		if second, ok := s.Expiry(it); ok && second >= oldest {
 			tx.Set(s.dueKey(t, second, keys[i]), nil)
 		}
 	}
@@ -352,7 +355,7 @@ func (t *Tables) filled(ctx context.Context, lease kv.Lease, key []byte, w work)
 		d.GlobalIndexes[i].Status, d.GlobalIndexes[i].Backfilling = Active, false
 		return t.write(tx, w.Account, d)
 	})
-	t.schemas.forget(w.Account, w.Table)
+	t.handles.forget(w.Account, w.Table)
 	return err
 }
 
@@ -376,7 +379,7 @@ func (t *Tables) bury(ctx context.Context, lease kv.Lease) error {
 		of, _ := account[0].(string)
 		prefix := tablePrefix(of, t.cfg.Region, number)
 		if index > 0 {
-			prefix = indexPrefix(prefix, uint32(index))
+			prefix = schema.IndexPrefix(prefix, uint32(index))
 		}
 		if err := t.deleteAll(ctx, lease, below(prefix)); err != nil {
 			return fmt.Errorf("sweep dropped table: %w", err)
@@ -447,15 +450,15 @@ func (t *Tables) trimStream(ctx context.Context, lease kv.Lease, listKey []byte)
 	account, _ := parts[4].(string)
 	table, _ := parts[5].(string)
 	label, _ := parts[6].(string)
-	s, err := t.stream(ctx, account, t.streamARN(account, table, label))
+	s, err := t.feed(ctx, account, t.streamARN(account, table, label))
 	if err != nil {
 		return err
 	}
-	log := s.log(t.cfg.Region)
+	log := t.log(s)
 	key := t.streamKey(account, table, label)
 	old := t.cfg.Store.Now().Add(-StreamRetention)
 	if !s.Disabled.IsZero() && s.Disabled.Before(old) {
-		if err := t.cfg.Store.Trim(ctx, log, spotEnd.minus(spot{0, 1}).last()); err != nil {
+		if err := t.cfg.Store.Trim(ctx, log, stream.Beyond()); err != nil {
 			return err
 		}
 		return t.cfg.Store.Update(ctx, func(tx kv.Tx) error {
@@ -464,20 +467,16 @@ func (t *Tables) trimStream(ctx context.Context, lease kv.Lease, listKey []byte)
 			return lease.Guard(tx)
 		})
 	}
-	last, err := t.search(ctx, log, s.trimmed(), func(r kv.Record) bool {
-		_, created, _, err := parseChunk(r.Value)
-		return err == nil && created.Before(old)
-	})
-	if trimmed := s.trimmed(); err != nil || !spotOf(trimmed).less(last) {
+	to, any, err := stream.Older(ctx, t.cfg.Store, log, s.trimmed(), old)
+	if err != nil || !any {
 		return err
 	}
-	to := last.last()
 	err = t.cfg.Store.Update(ctx, func(tx kv.Tx) error {
 		value, ok, err := tx.Get(key)
 		if err != nil || !ok {
 			return errors.Join(err, lease.Guard(tx))
 		}
-		var s stream
+		var s feed
 		if err := json.Unmarshal(value, &s); err != nil {
 			return err
 		}

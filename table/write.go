@@ -6,19 +6,19 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"time"
 
 	"github.com/rouse-dev/rouse"
 	"github.com/rouse-dev/rouse/kv"
 	"github.com/rouse-dev/rouse/table/item"
+	"github.com/rouse-dev/rouse/table/schema"
 )
 
 // Write changes one item, with its index entries, its place among those that expire and its stream record: in one
 // transaction of the store.
 func (t *Tables) Write(ctx context.Context, account string, r WriteRequest) (WriteResult, error) {
 	var done *effect
-	var s *schema
-	err := t.with(ctx, account, r.Table, func(fresh *schema) error {
+	var s *handle
+	err := t.with(ctx, account, r.Table, func(fresh *handle) error {
 		s = fresh
 		p, err := s.plan(&r)
 		if err != nil {
@@ -36,13 +36,14 @@ func (t *Tables) Write(ctx context.Context, account string, r WriteRequest) (Wri
 			if done, err = p.perform(values[len(values)-1]); err != nil {
 				return err
 			}
-			return done.write(t, tx, tx.Now(), false)
+			done.write(t, tx, false)
+			return nil
 		})
 	})
 	if err != nil {
 		return WriteResult{}, busy(err)
 	}
-	s.counts.add(done)
+	done.count()
 	return done.result(&r), nil
 }
 
@@ -59,7 +60,7 @@ func busy(err error) error {
 
 // plan is a request that fits its table, and where its item stands.
 type plan struct {
-	s       *schema
+	s       *handle
 	r       *WriteRequest
 	key     []byte
 	encoded []byte // the item of a Put
@@ -68,24 +69,24 @@ type plan struct {
 }
 
 // plan checks what can be said before the item is read.
-func (s *schema) plan(r *WriteRequest) (*plan, error) {
+func (s *handle) plan(r *WriteRequest) (*plan, error) {
 	p := &plan{s: s, r: r}
-	p.decodes = r.Kind != Put || r.Condition != nil || r.Return == AllOld || len(s.indexes) > 0 || s.log != nil || s.TTL.On()
+	p.decodes = r.Kind != Put || r.Condition != nil || r.Return == AllOld || len(s.Indexes) > 0 || s.log != nil || s.TTL.On()
 	if r.Kind == Put {
-		if err := s.checkItem(r.Item); err != nil {
+		if err := s.CheckItem(r.Item); err != nil {
 			return nil, err
 		}
 		if p.size = r.Item.Size(); p.size > item.SizeMax {
 			return nil, invalid(textTooLarge)
 		}
 		p.encoded = encode(r.Item, p.size)
-		p.key = s.itemKey(r.Item)
+		p.key = s.ItemKey(r.Item)
 		return p, s.checkExpressions(r)
 	}
-	if err := s.checkKey(r.Key); err != nil {
+	if err := s.CheckKey(r.Key); err != nil {
 		return nil, err
 	}
-	p.key = s.itemKey(r.Key)
+	p.key = s.ItemKey(r.Key)
 	return p, s.checkExpressions(r)
 }
 
@@ -100,22 +101,22 @@ const (
 	textUpdateTooLarge = "Item size to update has exceeded the maximum allowed size"
 )
 
-func (s *schema) checkExpressions(r *WriteRequest) error {
+func (s *handle) checkExpressions(r *WriteRequest) error {
 	if r.Update != nil {
 		for _, name := range r.Update.Names() {
 			if name == s.Key.Hash || name == s.Key.Range {
 				return invalidValue("Cannot update attribute %s. This attribute is part of the key", name)
 			}
 		}
-		if err := s.checkTypes(r.Update); err != nil {
+		if err := s.CheckTypes(r.Update); err != nil {
 			return err
 		}
-		if err := s.checkPaths(r.Update.Paths()); err != nil {
+		if err := s.CheckPaths(r.Update.Paths()); err != nil {
 			return err
 		}
 	}
 	if r.Condition != nil {
-		return s.checkPaths(r.Condition.Paths())
+		return s.CheckPaths(r.Condition.Paths())
 	}
 	return nil
 }
@@ -227,82 +228,67 @@ func (e *effect) update() (err error) {
 	if err != nil || e.new == nil {
 		return err
 	}
-	return e.s.checkUpdated(e.old, e.new)
+	return e.s.CheckUpdated(e.old, e.new)
 }
 
 // write puts the effect into the transaction. service says that nobody asked for it.
-func (e *effect) write(t *Tables, tx kv.Tx, now time.Time, service bool) error {
+func (e *effect) write(t *Tables, tx kv.Tx, service bool) {
 	if e.r.Measure {
 		e.capacity = &Capacity{Table: e.s.Name, Own: units(max(e.oldSize, e.newSize), writeUnit)}
 		e.capacity.Units = e.capacity.Own
 	}
 	if e.same {
-		return nil
+		return
 	}
 	if e.new != nil {
 		tx.Set(e.key, e.encoded)
 	} else {
 		tx.Delete(e.key)
 	}
-	for i := range e.s.indexes {
-		e.index(tx, &e.s.indexes[i])
+	for i := range e.s.Indexes {
+		e.index(tx, &e.s.Indexes[i])
 	}
 	if e.s.TTL.On() {
-		e.expire(t, tx, now)
+		e.expire(t, tx)
 	}
 	if e.s.log != nil {
-		return e.record(tx, now, service)
+		e.record(tx, service)
 	}
-	return nil
-}
-
-// entry is an item's entry in an index.
-type entry struct {
-	key []byte
-	it  item.Item // nil: there is none
-}
-
-// entryOf is the entry of an item, which may be nil, in x.
-func (s *schema) entryOf(x *index, it item.Item) entry {
-	if it == nil || !x.fits(it) {
-		return entry{}
-	}
-	return entry{s.entryKey(x, it), x.entry(it)}
 }
 
 // index brings the item's entry in x from old to new.
-func (e *effect) index(tx kv.Tx, x *index) {
-	was, is := e.s.entryOf(x, e.old), e.s.entryOf(x, e.new)
+func (e *effect) index(tx kv.Tx, x *schema.Secondary) {
+	was, is := e.s.EntryOf(x, e.old), e.s.EntryOf(x, e.new)
 	d := delta{index: x.Number}
 	n := 0.0
-	wasSize, isSize := was.it.Size(), is.it.Size()
-	moved := was.it != nil && is.it != nil && !bytes.Equal(was.key, is.key)
-	if was.it != nil && (is.it == nil || moved) {
-		tx.Delete(was.key)
+	wasSize, isSize := was.Item.Size(), is.Item.Size()
+	moved := was.Item != nil && is.Item != nil && !bytes.Equal(was.Key, is.Key)
+	if was.Item != nil && (is.Item == nil || moved) {
+		tx.Delete(was.Key)
 		n += units(wasSize, writeUnit)
 	}
-	changed := is.it != nil && (was.it == nil || moved || !was.it.Equal(is.it))
-	if changed || is.it != nil && x.Status == Creating { // what is being filled may lack an entry that has not changed
+	changed := is.Item != nil && (was.Item == nil || moved || !was.Item.Equal(is.Item))
+	if changed || is.Item != nil && x.Status == Creating { // what is being filled may lack an entry that has not changed
 		value := e.encoded
-		if x.carries != nil {
-			value = encode(is.it, isSize)
+		if x.Carries != nil {
+			value = encode(is.Item, isSize)
 		}
-		tx.Set(is.key, value)
+		tx.Set(is.Key, value)
 	}
 	if changed {
-		if was.it != nil && !moved {
+		if was.Item != nil && !moved {
 			n += units(max(isSize, wasSize), writeUnit)
 		} else {
 			n += units(isSize, writeUnit)
 		}
 	}
-	if was.it != nil {
-		d.items--
-		d.bytes -= int64(wasSize)
+	if was.Item != nil {
+		d.sum.Items--
+		d.sum.Bytes -= int64(wasSize)
 	}
-	if is.it != nil {
-		d.items++
-		d.bytes += int64(isSize)
+	if is.Item != nil {
+		d.sum.Items++
+		d.sum.Bytes += int64(isSize)
 	}
 	e.entries = append(e.entries, d)
 	if n > 0 && e.capacity != nil {
@@ -353,9 +339,9 @@ func units(size, unit int) float64 {
 }
 
 // index adds units of an index.
-func (c *Capacity) index(x *index, n float64) {
+func (c *Capacity) index(x *schema.Secondary, n float64) {
 	to := &c.Local
-	if x.global {
+	if x.Global {
 		to = &c.Global
 	}
 	if *to == nil {
