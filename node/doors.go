@@ -21,6 +21,8 @@ import (
 	"github.com/rouse-dev/rouse/aws/apigateway"
 	"github.com/rouse-dev/rouse/aws/apigatewayv2"
 	"github.com/rouse-dev/rouse/aws/cloudformation"
+	"github.com/rouse-dev/rouse/aws/dynamodb"
+	"github.com/rouse-dev/rouse/aws/dynamodb/streams"
 	"github.com/rouse-dev/rouse/aws/events"
 	"github.com/rouse-dev/rouse/aws/iam"
 	"github.com/rouse-dev/rouse/aws/lambda"
@@ -74,13 +76,18 @@ func (n *Node) doors(p *parts) error {
 		return err
 	}
 	p.codeLinks = functions.CodeHandler()
+	_, endpoint, _ := strings.Cut(n.url, "://")
+	tables := dynamodb.New(dynamodb.Config{Tables: p.tables, Region: n.cfg.Region, Endpoint: endpoint}).Service()
+	changes := streams.New(p.tables, n.cfg.Region).Service()
 	p.door, err = aws.New(aws.Config{Keys: keys{p.identity, n.users}, Authorize: p.identity, Audit: n.audit, Logger: n.log, Region: region,
 		Services: []wire.Service{functions.Service(), iam.New(p.identity).Service(), sts.New(p.identity).Service(),
 			awslogs.New(p.logs).Service(), apigatewayv2.New(p.apis).Service(), apigateway.New(p.apis).Service(),
-			cloudformation.New(cloudformation.Config{Stacks: p.stack, Region: n.cfg.Region, Fetch: p.template}).Service(), events.New(p.bus).Service(), own.Service()}})
+			cloudformation.New(cloudformation.Config{Stacks: p.stack, Region: n.cfg.Region, Fetch: p.template}).Service(), events.New(p.bus).Service(),
+			tables, changes, own.Service()}})
 	if err != nil {
 		return err
 	}
+	p.front = dynamodb.Front(p.door, n.cfg.Region, tables, changes)
 	n.gauges(p)
 	p.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == metricsPath && n.cfg.Metrics != "" { // they tell of functions and costs, and each look has its price
@@ -172,7 +179,7 @@ func (p *parts) outside(w http.ResponseWriter, r *http.Request) {
 	case p.gateway.Match(r.Host, r.URL.Path):
 		p.gateway.ServeHTTP(w, r)
 	default:
-		p.door.ServeHTTP(w, r)
+		p.front.ServeHTTP(w, r)
 	}
 }
 

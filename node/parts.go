@@ -33,6 +33,7 @@ import (
 	"github.com/rouse-dev/rouse/pool"
 	"github.com/rouse-dev/rouse/sandbox"
 	"github.com/rouse-dev/rouse/stack"
+	"github.com/rouse-dev/rouse/table"
 	"github.com/rouse-dev/rouse/timer"
 )
 
@@ -50,6 +51,7 @@ type parts struct {
 	logs     *logs.Logs
 	meter    *meter.Meter
 	bus      *bus.Bus
+	tables   *table.Tables
 
 	driver   sandbox.Driver
 	runtimes *runtimes.Registry
@@ -60,6 +62,7 @@ type parts struct {
 
 	feed     *console.Feed
 	door     *aws.Door
+	front    http.Handler // of the doors, as DynamoDB's address has one
 	gateway  *gateway.Gateway
 	endpoint *http.Server // the platform as seen from inside sandboxes
 
@@ -179,12 +182,16 @@ func (n *Node) rooms(ctx context.Context, p *parts) error {
 	if p.bus, err = bus.Open(ctx, bus.Config{Store: p.store, Region: n.cfg.Region, Timers: p.timers, Outbox: p.outbox}); err != nil {
 		return err
 	}
+	if p.tables, err = table.Open(ctx, table.Config{Store: p.store, Leases: p.leases, Region: n.cfg.Region, Logger: n.log}); err != nil {
+		return err
+	}
 	p.loop("identity", p.identity.Run)
 	p.loop("catalog", p.catalog.Run)
 	p.loop("apis", p.apis.Run)
 	p.loop("logs", p.logs.Run)
 	p.loop("meter", p.meter.Run)
 	p.loop("bus", p.bus.Run)
+	p.loop("tables", p.tables.Run)
 	return nil
 }
 

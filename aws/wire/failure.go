@@ -50,7 +50,7 @@ func (t *Table) Status(f *rouse.Error) int {
 
 // EncodeError writes an error that Fault returned in the service's protocol.
 func (t *Table) EncodeError(w http.ResponseWriter, f *rouse.Error, id string) {
-	w.Header().Set("X-Amzn-Requestid", id)
+	w.Header().Set("X-Amzn-Requestid", t.formID(id))
 	status := t.Status(f)
 	if t.Service.Protocol == Query {
 		_ = send(w, status, "text/xml", t.errorXML(f, status, id)) // the client is gone, which its own log will say

@@ -20,13 +20,16 @@ type jsonDecoder struct {
 	elements int
 }
 
-// decodeJSON fills v, a struct, from the document doc. An empty document is an empty object.
+// decodeJSON fills v, a struct, from the document doc. An empty document is an empty object, except to Java.
 func (e *Entry) decodeJSON(doc []byte, v reflect.Value, pl *plan, rf *refuseNode, names bool) error {
 	d := jsonDecoder{jsonScanner: jsonScanner{b: doc}, op: e.Name, names: names, classes: e.table.Service.Classes}
 	if names {
 		d.classes = "" // Caller's JSON is lenient
 	}
 	if d.peek() == 0 && d.i == len(doc) {
+		if d.classes != "" {
+			return malformed("") // Java's decoder wants a document, and has no words for none
+		}
 		return nil
 	}
 	if d.peek() != '{' && d.peek() != 'n' {

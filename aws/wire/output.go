@@ -22,7 +22,7 @@ func (e *Entry) Encode(w http.ResponseWriter, out any, id string) (sent bool, er
 		return false, err
 	}
 	v := reflect.ValueOf(out).Elem()
-	w.Header().Set("X-Amzn-Requestid", id)
+	w.Header().Set("X-Amzn-Requestid", e.table.formID(id))
 	switch e.table.Service.Protocol {
 	case Query:
 		doc := e.table.answerXML(e.Name, v, p.out, id)
@@ -52,6 +52,14 @@ func (t *Table) contentType() string {
 		return "text/xml"
 	}
 	return "application/json"
+}
+
+// formID is the id of a request as clients are shown it.
+func (t *Table) formID(id string) string {
+	if t.Service.FormID != nil {
+		return t.Service.FormID(id)
+	}
+	return id
 }
 
 // sum adds the checksum of the body, where the service has one.

@@ -139,6 +139,8 @@ type Service struct {
 	Errors Errors
 	// Statuses gives the HTTP status of single codes where the kind's does not fit: {"PreconditionFailedException": 412}.
 	Statuses map[string]int
+	// FormID is how clients are shown a request's id, where that has a form of its own; nil: as the log has it.
+	FormID func(id string) string
 	// CRC32 adds the header x-amz-crc32 to answers, which clients of DynamoDB check. JSON protocols only.
 	CRC32 bool
 	// Classes is the Java package of the service's own shapes, "com.amazonaws.dynamodb.v20120810", where JSON of the wrong

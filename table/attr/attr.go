@@ -42,6 +42,7 @@ type Map struct {
 	Item    item.Item // nil: not sent. Whole only if Err is nil
 	Err     error     // the first value that is none, Kind Invalid; nil: none
 	ErrName string    // the name of the attribute that Err is about
+	Len     int       // bytes of its JSON, which are never fewer than Item.Size
 }
 
 // Sent reports whether the member was there.
@@ -66,6 +67,7 @@ func (m *Map) DecodeWire(doc []byte, inside bool) (int, error) {
 		it[name] = v
 		return nil
 	})
+	m.Len = d.i
 	return d.i, err
 }
 
