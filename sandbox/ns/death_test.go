@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -132,10 +133,7 @@ func TestKilledNodeRootless(t *testing.T) {
 // leftovers are the things that carry the node's name.
 func leftovers(t *testing.T, owner string) (list []string) {
 	t.Helper()
-	for _, pattern := range []string{"/sys/fs/cgroup/rouse/", "/sys/fs/cgroup/*/rouse/"} {
-		found, _ := filepath.Glob(pattern + owner)
-		list = append(list, found...)
-	}
+	list = append(list, groupsOf(owner)...)
 	aliases, _ := filepath.Glob("/sys/class/net/*/ifalias")
 	for _, a := range aliases {
 		if b, _ := os.ReadFile(a); strings.Contains(string(b), owner) {
@@ -155,6 +153,18 @@ func leftovers(t *testing.T, owner string) (list []string) {
 			list = append(list, x.Name)
 		}
 	}
+	return list
+}
+
+// groupsOf are the control groups of a node, one for each hierarchy. Where they are depends on what was delegated to it: at the
+// top, or in the group of a service.
+func groupsOf(owner string) (list []string) {
+	_ = filepath.WalkDir("/sys/fs/cgroup", func(p string, d fs.DirEntry, _ error) error {
+		if d != nil && d.IsDir() && d.Name() == owner {
+			list = append(list, p)
+		}
+		return nil
+	})
 	return list
 }
 
@@ -257,10 +267,12 @@ func holdings(t *testing.T) (h holding) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	groups, _ := filepath.Glob("/sys/fs/cgroup/*/rouse/" + owner + "/*")
-	for _, g := range groups {
-		if st, err := os.Stat(g); err == nil && st.IsDir() {
-			h.groups++
+	for _, own := range groupsOf(owner) {
+		groups, _ := os.ReadDir(own)
+		for _, g := range groups {
+			if g.IsDir() {
+				h.groups++
+			}
 		}
 	}
 	aliases, _ := filepath.Glob("/sys/class/net/*/ifalias")

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -108,12 +109,12 @@ func (h *holdings) left(t testing.TB) (list []string) {
 	for _, name := range aliased(h.owner) {
 		list = append(list, "the name of interface "+name)
 	}
-	for _, pattern := range []string{"/sys/fs/cgroup/rouse/", "/sys/fs/cgroup/*/rouse/", "/sys/fs/cgroup/*/*/rouse/"} {
-		found, _ := filepath.Glob(pattern + h.owner)
-		for _, f := range found {
-			list = append(list, "control group "+f)
+	_ = filepath.WalkDir("/sys/fs/cgroup", func(p string, d fs.DirEntry, _ error) error { // at the top, or below a service's
+		if d != nil && d.IsDir() && d.Name() == h.owner {
+			list = append(list, "control group "+p)
 		}
-	}
+		return nil
+	})
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		t.Fatal(err)
