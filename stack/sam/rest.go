@@ -259,7 +259,11 @@ func corsMethod(p Pos, item *Value, set map[string]*Value, credentials, v3 bool)
 	add("Access-Control-Allow-Origin", "string", set["AllowOrigin"])
 	add("Access-Control-Allow-Headers", "string", set["AllowHeaders"])
 	add("Access-Control-Allow-Methods", "string", methods)
-	add("Access-Control-Max-Age", "integer", set["MaxAge"])
+	age := set["MaxAge"]
+	if age != nil && age.Kind == template.Number { // which API Gateway reads as the literal '600' that it should be
+		age = template.Str(age.Pos, "'"+age.Text+"'")
+	}
+	add("Access-Control-Max-Age", "integer", age)
 	if credentials {
 		add("Access-Control-Allow-Credentials", "string", template.Str(p, "'true'"))
 	}
