@@ -36,6 +36,7 @@ func Run(t *testing.T, open Open) {
 	}{
 		{"Tables", testTables},
 		{"Items", testItems},
+		{"Model", testModel},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(t, open) })
 	}
