@@ -239,10 +239,18 @@ func (g *Group) Freeze() error { return g.freezer("FROZEN", "1") }
 // Thaw lets them go on.
 func (g *Group) Thaw() error { return g.freezer("THAWED", "0") }
 
-// Release lets frozen processes go that have been killed: those of the v1 freezer do not die before. It does not wait.
+// Release lets processes that have been killed come to their end: frozen ones of the v1 freezer do not die before they are
+// thawed, and many that share a small part of a processor take seconds to die of it. It does not wait.
 func (g *Group) Release() {
 	if dir := g.t.v1["freezer"]; dir != "" && g.t.v2 == "" {
-		_ = write(filepath.Join(dir, g.id, "freezer.state"), "THAWED") // gone with the last of them
+		_ = write(filepath.Join(dir, g.id, "freezer.state"), "THAWED") // gone with the last of them, as what follows
+	}
+	switch has, _ := g.t.Has("cpu"); {
+	case !has:
+	case g.t.has2("cpu"):
+		_ = write(filepath.Join(g.dir("cpu"), "cpu.max"), "max")
+	default:
+		_ = write(filepath.Join(g.dir("cpu"), "cpu.cfs_quota_us"), "-1")
 	}
 }
 
