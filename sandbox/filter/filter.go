@@ -15,6 +15,7 @@ package filter
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 	"strings"
 
 	seccomp "github.com/elastic/go-seccomp-bpf"
@@ -26,15 +27,15 @@ import (
 // Program is the filter for this machine as the kernel takes it, and its number of instructions. Without unixSockets no
 // UNIX socket can be connected to by its path: for sandboxes that see the host's files, where such a socket may be a
 // container engine's or a key agent's, and Landlock does not govern it. Connected pairs, which runtimes use between their
-// own processes, stay.
-func Program(unixSockets bool) (code []byte, length int, err error) {
+// own processes, stay. What is denied by name is refused like what is not on the list.
+func Program(unixSockets bool, denied ...string) (code []byte, length int, err error) {
 	info, err := arch.GetInfo("")
 	if err != nil {
 		return nil, 0, err
 	}
 	var names []string
 	for _, name := range strings.Fields(allowed) {
-		if _, known := info.SyscallNames[name]; known { // arm64 lacks the oldest ones
+		if _, known := info.SyscallNames[name]; known && !slices.Contains(denied, name) { // arm64 lacks the oldest ones
 			names = append(names, name)
 		}
 	}

@@ -23,6 +23,8 @@ func newConfinement() (confinement, error) { return confinement{}, nil }
 
 func (confinement) files() bool { return false }
 
+func (confinement) signals() bool { return false }
+
 func (confinement) checks() (files, calls sandbox.Check) {
 	const lift = "run Rouse on Linux"
 	return sandbox.Check{Name: sandbox.CheckFiles, State: sandbox.Missing, Lift: lift,

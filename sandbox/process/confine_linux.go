@@ -33,7 +33,11 @@ func newConfinement() (confinement, error) {
 	if v, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION); errno == 0 {
 		c.landlock = int(v)
 	}
-	code, n, err := filter.Program(false)
+	var denied []string
+	if c.landlock > 0 && c.landlock < landlockTruncate {
+		denied = append(denied, "truncate") // of a path; a file that was opened can be cut off
+	}
+	code, n, err := filter.Program(false, denied...)
 	if err != nil {
 		return c, err
 	}
@@ -41,6 +45,16 @@ func newConfinement() (confinement, error) {
 	copy(unsafe.Slice((*byte)(unsafe.Pointer(&c.filter[0])), len(code)), code)
 	return c, nil
 }
+
+// Versions of Landlock's interface that govern more than opening files.
+const (
+	landlockRefer    = 2
+	landlockTruncate = 3
+	landlockSignals  = 6
+)
+
+// signals reports whether a child can signal only what belongs to it.
+func (c confinement) signals() bool { return c.landlock >= landlockSignals }
 
 // files reports whether a child can only open what it is shown.
 func (c confinement) files() bool { return c.landlock > 0 }
@@ -116,15 +130,15 @@ const (
 // enterLandlock cannot use landlock-lsm/go-landlock: that restricts every thread of the process, the node's included.
 func (c confinement) enterLandlock(p program) error {
 	all := uint64(rightsAll1)
-	if c.landlock >= 2 {
+	if c.landlock >= landlockRefer {
 		all |= unix.LANDLOCK_ACCESS_FS_REFER
 	}
-	if c.landlock >= 3 {
+	if c.landlock >= landlockTruncate {
 		all |= unix.LANDLOCK_ACCESS_FS_TRUNCATE
 	}
 	attr := unix.LandlockRulesetAttr{Handled_access_fs: all}
 	size := unsafe.Sizeof(attr.Handled_access_fs)
-	if c.landlock >= 6 {
+	if c.signals() {
 		attr.Scoped = unix.LANDLOCK_SCOPE_SIGNAL | unix.LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET
 		size = unsafe.Offsetof(attr.Quiet_access_fs)
 	}

@@ -5,8 +5,8 @@
 // A sandbox is a folder of its own and a process group of its own. The folder stands for the mounts: Mount puts a
 // symbolic link into it, and Path tells the guest where things are. The processes share the host's network, users and
 // process list; nothing bounds their memory or time. On Linux the first of them is started from a thread that has put
-// on Landlock (only the system's programs, the image, the mounts and the own folder can be opened; no signals to the
-// outside), no_new_privs and seccomp (which keeps the host's UNIX sockets away, as Landlock does not), and is thrown
+// on Landlock (only the system's programs, the image, the mounts and the own folder can be opened; from Linux 6.12 on no
+// signals to the outside), no_new_privs and seccomp (which keeps the host's UNIX sockets away, as Landlock does not), and is thrown
 // away; the node itself stays as it is. Report says all this loudly, and `serve` does not run on it unless told.
 //
 //	<Dir>/rouse-sandboxes-XXXX/lock     held by the node: a folder whose lock is free belongs to the dead, Open removes it
@@ -187,9 +187,13 @@ func (d *Driver) Report() sandbox.Report {
 		return sandbox.Check{Name: name, State: sandbox.Missing, Detail: detail, Lift: lift}
 	}
 	files, calls := d.guard.checks()
+	processes := "functions see the host's processes"
+	if !d.guard.signals() {
+		processes += ", and can signal those of the node's user, the node included"
+	}
 	return sandbox.Report{Driver: "process", Checks: []sandbox.Check{
 		files,
-		missing(sandbox.CheckProcess, "functions see the host's processes"),
+		missing(sandbox.CheckProcess, processes),
 		missing(sandbox.CheckUser, "functions run as the node's own user"),
 		missing(sandbox.CheckNetwork, "functions use the host's network, its private and loopback addresses included"),
 		{Name: sandbox.CheckEgress, State: sandbox.InForce, Detail: "by the host's network; it cannot be turned off"},
