@@ -80,16 +80,14 @@ func startHelper(s *script.Script, sys *syscall.SysProcAttr) (*helper, int, erro
 	}
 	_ = theirs.Close()
 	h := &helper{conn: ours}
-	if err := send(ours, s, nil); err == nil {
+	if err = send(ours, s, nil); err == nil {
 		_, err = receive(context.Background(), ours, s)
-	} else {
-		err = fmt.Errorf("start the init: %w", err)
 	}
 	if err != nil {
 		_ = ours.Close()
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 		_, _ = syscall.Wait4(pid, nil, 0, nil)
-		return nil, 0, err
+		return nil, 0, fmt.Errorf("start the init: %w", err)
 	}
 	return h, pid, nil
 }
