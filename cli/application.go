@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 
@@ -242,7 +243,7 @@ func functionOf(uri string) string {
 	return name
 }
 
-// tryLine is a command that works: a plain GET when there is one.
+// tryLine is a command that works: a plain GET when there is one, of a list before what may want somebody logged in.
 func tryLine(routes []route, base string) string {
 	best, score := routes[0], -1
 	for _, r := range routes {
@@ -254,6 +255,11 @@ func tryLine(routes []route, base string) string {
 			s += 2
 		}
 		if r.Path != "/" {
+			s++
+		}
+		if slices.ContainsFunc(routes, func(o route) bool {
+			return o.Method == r.Method && strings.HasPrefix(o.Path, r.Path+"/{")
+		}) {
 			s++
 		}
 		if s > score {

@@ -44,7 +44,8 @@ func TestMain(m *testing.M) {
 //	follow NAME ARG...        runs rouse ARG..., which goes on: until what it follows is connected
 //	keys FILE                 sets $KEY and $SECRET to the key that a first start printed
 //	await FILE REGEXP         waits until FILE, which somebody writes to, matches
-//	http [-X METHOD] [-H 'K: V'] [-d BODY] STATUS URL    asks, wants the status, and prints the body
+//	http [-X METHOD] [-H 'K: V'] [-d BODY] STATUS URL    asks, wants the status, and prints the body; a cookie that is set
+//	                          is printed before it, and its NAME=VALUE is in $COOKIE
 //	retry COMMAND...          runs a command until it succeeds
 //	quit NAME [SIGNAL [CODE]] ends what was started, and wants its exit code
 //	ended NAME CODE           waits for its end without a signal
@@ -82,6 +83,11 @@ func setup(e *testscript.Env) error {
 	e.Setenv("GOFLAGS", "-mod=mod")
 	e.Setenv("npm_config_cache", filepath.Join(home, "npm"))
 	e.Setenv("npm_config_offline", "true")
+	cache, ok := os.LookupEnv("npm_config_cache")
+	if user, err := os.UserHomeDir(); err == nil && !ok {
+		cache = filepath.Join(user, ".npm")
+	}
+	e.Setenv("NPM_CACHE", cache) // for scripts that need packages of the registry
 	repository, err := filepath.Abs("..")
 	e.Setenv("REPOSITORY", repository)
 	e.Values[started{}] = map[string]*process{}
@@ -105,6 +111,9 @@ func killAll(all map[string]*process) {
 }
 
 func condition(name string) (bool, error) {
+	if name == "registry" { // npm's, or what a cache keeps of it
+		return os.Getenv("CI") == "true" || exec.Command("npm", "view", "--prefer-offline", "esbuild@0.28.2", "version").Run() == nil, nil
+	}
 	tool, ok := strings.CutPrefix(name, "tool:")
 	if !ok {
 		return false, fmt.Errorf("unknown condition %q", name)
@@ -200,7 +209,7 @@ func find(ts *testscript.TestScript, tool string) string {
 func environ(ts *testscript.TestScript) []string {
 	var env []string
 	for _, name := range []string{"PATH", "HOME", "TMPDIR", "WORK", "GOCACHE", "GOMODCACHE", "GOROOT", "GOPROXY", "GOFLAGS", "npm_config_cache",
-		"npm_config_offline", "ROUSE_LISTEN", "ROUSE_PLAIN", "ROUSE_REGION", "ROUSE_DATA", "ROUSE_EGRESS", "NO_COLOR", "CLICOLOR_FORCE"} {
+		"npm_config_offline", "npm_config_prefer_offline", "ROUSE_LISTEN", "ROUSE_PLAIN", "ROUSE_REGION", "ROUSE_DATA", "ROUSE_EGRESS", "NO_COLOR", "CLICOLOR_FORCE"} {
 		if v := ts.Getenv(name); v != "" {
 			env = append(env, name+"="+v)
 		}
@@ -264,8 +273,13 @@ func ask(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || err != nil {
 		ts.Fatalf("usage: http [-X METHOD] [-H 'K: V'] [-d BODY] STATUS URL (%v)", err)
 	}
-	status, body, err := send(req)
+	status, body, cookie, err := send(req)
 	ts.Check(err)
+	if cookie != "" {
+		fmt.Fprintln(ts.Stdout(), "Set-Cookie:", cookie)
+		pair, _, _ := strings.Cut(cookie, ";")
+		ts.Setenv("COOKIE", pair)
+	}
 	fmt.Fprintln(ts.Stdout(), body)
 	if status != want {
 		ts.Fatalf("%s %s: got %d %s, want %d", req.Method, req.URL, status, body, want)
@@ -304,15 +318,15 @@ func parseRequest(args []string) (*http.Request, int, error) {
 	return req, want, nil
 }
 
-func send(req *http.Request) (int, string, error) {
+func send(req *http.Request) (status int, body, cookie string, err error) {
 	c := http.Client{Timeout: patience}
 	resp, err := c.Do(req)
 	if err != nil {
-		return 0, "", err
+		return 0, "", "", err
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
-	return resp.StatusCode, string(b), err
+	return resp.StatusCode, string(b), resp.Header.Get("Set-Cookie"), err
 }
 
 func retry(ts *testscript.TestScript, neg bool, args []string) {
@@ -343,7 +357,7 @@ func repeat(ts *testscript.TestScript, args []string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		status, body, err := send(req)
+		status, body, _, err := send(req)
 		if err == nil && status != want {
 			err = fmt.Errorf("got %d, want %d", status, want)
 		}

@@ -2,7 +2,7 @@
 const products = require("catalogue");
 
 const routes = {
-  "GET /": () => ({ shop: "Rouse teas", try: ["/products", "/products/tea", "POST /quote", "POST /coupons"] }),
+  "GET /": () => ({ shop: "Rouse teas", try: ["/products", "/products/tea", "POST /quote", "POST /coupons", "POST /register", "POST /orders"] }),
   "GET /products": () => products,
   "GET /products/{id}": ({ id }) => products.find((p) => p.id === id),
 };
