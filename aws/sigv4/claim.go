@@ -50,7 +50,8 @@ type Claim struct {
 	scope     scope
 	expires   time.Duration // of a presigned request; 0: SkewMax
 	signed    []string
-	signature []byte
+	few       [8]string // room for signed
+	signature [sha256.Size]byte
 	payload   string // the declared hash; "" when none is declared
 }
 
@@ -97,7 +98,13 @@ func parseHeader(auth string, head http.Header) (*Claim, error) {
 		return nil, err
 	}
 	var credential, signed, signature string
-	for _, p := range strings.FieldsFunc(rest, func(r rune) bool { return r == ',' || r == ' ' }) {
+	for rest != "" {
+		var p string
+		if i := strings.IndexAny(rest, ", "); i >= 0 {
+			p, rest = rest[:i], rest[i+1:]
+		} else {
+			p, rest = rest, ""
+		}
 		k, v, _ := strings.Cut(p, "=")
 		switch k {
 		case "Credential":
@@ -176,8 +183,8 @@ func parseQuery(q url.Values) (*Claim, error) {
 
 // fill reads the parts that both ways share.
 func (c *Claim) fill(credential, date, signed, signature string) error {
-	p := strings.Split(credential, "/")
-	if len(p) != 5 {
+	var p [5]string
+	if !split(p[:], credential) {
 		return unauthenticated(CodeIncomplete, "Credential must have exactly 5 slash-delimited elements, e.g. "+
 			"keyid/date/region/service/term, got '%.128s'", credential)
 	}
@@ -191,19 +198,42 @@ func (c *Claim) fill(credential, date, signed, signature string) error {
 		return unauthenticated(CodeIncomplete, "Date must be in ISO-8601 'basic format'. Got '%.64s'. See "+
 			"http://en.wikipedia.org/wiki/ISO_8601", date)
 	}
-	c.date, c.dateText = t, t.Format(dateLayout)
+	if c.date, c.dateText = t, date; len(date) != len(dateLayout) || date[8] != 'T' {
+		c.dateText = t.Format(dateLayout)
+	}
 	if c.scope.date != c.dateText[:8] {
 		return unauthenticated(CodeMismatch, "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date "+
 			"from HTTP: '%.64s' != '%s', from '%s'.", c.scope.date, c.dateText[:8], c.dateText)
 	}
-	c.signed = strings.Split(strings.ToLower(signed), ";")
+	c.signed = c.few[:0]
+	for name := range strings.SplitSeq(strings.ToLower(signed), ";") {
+		c.signed = append(c.signed, name)
+	}
 	if len(c.signed) > signedMax {
 		return unauthenticated(CodeIncomplete, "More than %d headers are signed", signedMax)
 	}
-	if c.signature, err = hex.DecodeString(signature); err != nil || len(c.signature) != sha256.Size {
+	if len(signature) != hex.EncodedLen(sha256.Size) {
+		return unauthenticated(CodeMismatch, textMismatch)
+	}
+	var raw [2 * sha256.Size]byte
+	copy(raw[:], signature)
+	if _, err = hex.Decode(c.signature[:], raw[:]); err != nil {
 		return unauthenticated(CodeMismatch, textMismatch)
 	}
 	return nil
+}
+
+// split cuts s at its slashes into exactly the given number of parts.
+func split(parts []string, s string) bool {
+	last := len(parts) - 1
+	for i := range last {
+		var ok bool
+		if parts[i], s, ok = strings.Cut(s, "/"); !ok {
+			return false
+		}
+	}
+	parts[last] = s
+	return strings.IndexByte(s, '/') < 0
 }
 
 // parseDate reads X-Amz-Date, or the Date header in either of its forms.
@@ -239,7 +269,7 @@ func (c *Claim) check(r *http.Request) error {
 		return unauthenticated(CodeMismatch, "'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.")
 	}
 	for name := range r.Header { // canonical, as net/http makes them
-		if strings.HasPrefix(name, "X-Amz-") && name != "X-Amz-Security-Token" && !slices.Contains(c.signed, strings.ToLower(name)) {
+		if strings.HasPrefix(name, "X-Amz-") && name != "X-Amz-Security-Token" && !c.signs(name) {
 			return unauthenticated(CodeMismatch, "'%.64s' must be a 'SignedHeader' in the AWS Authorization.", name)
 		}
 	}
@@ -247,6 +277,16 @@ func (c *Claim) check(r *http.Request) error {
 		return unauthenticated(CodeMismatch, "'Date' must be a 'SignedHeader' in the AWS Authorization.")
 	}
 	return nil
+}
+
+// signs reports whether the header is among those that are signed.
+func (c *Claim) signs(header string) bool {
+	for _, name := range c.signed {
+		if strings.EqualFold(name, header) {
+			return true
+		}
+	}
+	return false
 }
 
 const textMismatch = "The request signature we calculated does not match the signature you provided. Check your AWS Secret " +

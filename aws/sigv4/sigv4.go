@@ -91,18 +91,29 @@ func mac(key []byte, text string) []byte {
 
 // stringToSign is the second step of the protocol; canonical the first.
 func stringToSign(canonical []byte, date string, s scope) string {
-	sum := sha256.Sum256(canonical)
-	return algorithm + "\n" + date + "\n" + s.String() + "\n" + hex.EncodeToString(sum[:])
+	return string(appendToSign(nil, sha256.Sum256(canonical), date, s))
+}
+
+func appendToSign(b []byte, canonical [sha256.Size]byte, date string, s scope) []byte {
+	b = append(append(append(append(b, algorithm...), '\n'), date...), '\n')
+	b = append(append(b, s.date...), '/')
+	b = append(append(b, s.region...), '/')
+	b = append(append(b, s.service...), '/')
+	b = append(append(b, terminator...), '\n')
+	return hex.AppendEncode(b, canonical[:])
 }
 
 // rawPath reports whether service signs paths as they are sent.
 func rawPath(service string) bool { return service == "s3" }
 
-// canonicalRequest is the text that is signed. raw says that the path counts as it was sent. skip names a query parameter that is left out: the signature itself,
-// and the token where it was added after signing.
+// canonicalRequest is the text that is signed. raw says that the path counts as it was sent. skip names query parameters
+// that are left out: the signature itself, and the token where it was added after signing.
 func canonicalRequest(r *http.Request, raw bool, signed []string, payload string, skip ...string) []byte {
+	return appendCanonical(make([]byte, 0, 1024), r, raw, signed, payload, skip...)
+}
+
+func appendCanonical(b []byte, r *http.Request, raw bool, signed []string, payload string, skip ...string) []byte {
 	path, query := target(r)
-	b := make([]byte, 0, 1024)
 	b = append(b, r.Method...)
 	b = append(b, '\n')
 	b = append(b, canonicalPath(path, raw)...)
@@ -115,8 +126,14 @@ func canonicalRequest(r *http.Request, raw bool, signed []string, payload string
 		b = appendHeader(b, r, name)
 		b = append(b, '\n')
 	}
-	b = append(b, '\n')
-	b = append(b, strings.Join(signed, ";")...)
+	for i, name := range signed {
+		if i > 0 {
+			b = append(b, ';')
+		} else {
+			b = append(b, '\n')
+		}
+		b = append(b, name...)
+	}
 	b = append(b, '\n')
 	return append(b, payload...)
 }
@@ -180,6 +197,9 @@ const unreserved = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234567
 // encode percent-encodes a path, its slashes excepted. With keep, what is encoded already stays so: S3 encodes once.
 func encode(path string, keep bool) string {
 	const hex = "0123456789ABCDEF"
+	if strings.Trim(path, unreserved+"/") == "" {
+		return path
+	}
 	b := make([]byte, 0, len(path)+16)
 	for i := 0; i < len(path); i++ {
 		c := path[i]

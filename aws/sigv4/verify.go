@@ -19,7 +19,39 @@ type Verifier struct {
 	now func() time.Time
 
 	mu   sync.RWMutex
-	keys map[keyID][]byte // guarded by mu
+	keys map[keyID]*signingKey // guarded by mu
+}
+
+// signingKey is a derived key, with ready-made MACs: setting one up is as dear as using it.
+type signingKey struct {
+	key  []byte
+	macs sync.Pool // hash.Hash
+}
+
+// scratch is what one verification writes, and the next again.
+type scratch struct {
+	text []byte
+	sum  [sha256.Size]byte
+}
+
+var scratches = sync.Pool{New: func() any { return &scratch{text: make([]byte, 0, 2048)} }}
+
+// scratchMax is the longest text whose buffer is kept.
+const scratchMax = 64 << 10
+
+func newSigningKey(secret string, s scope) *signingKey {
+	k := &signingKey{key: derive(secret, s)}
+	k.macs.New = func() any { return hmac.New(sha256.New, k.key) }
+	return k
+}
+
+// signs reports whether signature is that of the text in s.
+func (k *signingKey) signs(s *scratch, signature []byte) bool {
+	h := k.macs.Get().(hash.Hash)
+	defer k.macs.Put(h)
+	h.Reset()
+	h.Write(s.text)
+	return hmac.Equal(h.Sum(s.sum[:0]), signature)
 }
 
 type keyID struct {
@@ -32,7 +64,7 @@ func New(now func() time.Time) *Verifier {
 	if now == nil {
 		now = time.Now
 	}
-	return &Verifier{now: now, keys: map[keyID][]byte{}}
+	return &Verifier{now: now, keys: map[keyID]*signingKey{}}
 }
 
 // Verify checks that r, whose claim is c, was signed with secret and carries the payload with that hash: the declared
@@ -47,7 +79,7 @@ func (v *Verifier) Verify(r *http.Request, c *Claim, secret, payload string) err
 	v.mu.RUnlock()
 	known := key != nil
 	if !known {
-		key = derive(secret, c.scope)
+		key = newSigningKey(secret, c.scope)
 	}
 	if !c.matches(r, key, payload) {
 		return unauthenticated(CodeMismatch, textMismatch)
@@ -60,7 +92,7 @@ func (v *Verifier) Verify(r *http.Request, c *Claim, secret, payload string) err
 
 // keep remembers a key that has proved itself. When there are too many, all go: they are old days' mostly, and
 // a key costs two microseconds.
-func (v *Verifier) keep(id keyID, key []byte) {
+func (v *Verifier) keep(id keyID, key *signingKey) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if len(v.keys) >= KeysMax {
@@ -71,17 +103,28 @@ func (v *Verifier) keep(id keyID, key []byte) {
 
 // matches compares signatures. A presigned request may carry its token outside the signature: some services sign first
 // and add it then, as IoT does; the token still has to fit the key.
-func (c *Claim) matches(r *http.Request, key []byte, payload string) bool {
-	want := mac(key, stringToSign(canonicalRequest(r, rawPath(c.Service), c.signed, payload, "X-Amz-Signature"), c.dateText, c.scope))
-	if hmac.Equal(want, c.signature) {
+func (c *Claim) matches(r *http.Request, key *signingKey, payload string) bool {
+	s := scratches.Get().(*scratch)
+	defer func() {
+		if cap(s.text) <= scratchMax {
+			scratches.Put(s)
+		}
+	}()
+	s.toSign(r, c, payload, "X-Amz-Signature")
+	if key.signs(s, c.signature[:]) {
 		return true
 	}
 	if !c.Presigned || c.SessionToken == "" {
 		return false
 	}
-	want = mac(key, stringToSign(canonicalRequest(r, rawPath(c.Service), c.signed, payload, "X-Amz-Signature", "X-Amz-Security-Token"),
-		c.dateText, c.scope))
-	return hmac.Equal(want, c.signature)
+	s.toSign(r, c, payload, "X-Amz-Signature", "X-Amz-Security-Token")
+	return key.signs(s, c.signature[:])
+}
+
+// toSign writes the text that the signature of r should be over.
+func (s *scratch) toSign(r *http.Request, c *Claim, payload string, skip ...string) {
+	s.text = appendCanonical(s.text[:0], r, rawPath(c.Service), c.signed, payload, skip...)
+	s.text = appendToSign(s.text[:0], sha256.Sum256(s.text), c.dateText, c.scope)
 }
 
 // checkDate holds the claim against the clock.
