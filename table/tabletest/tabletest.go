@@ -37,6 +37,12 @@ func Run(t *testing.T, open Open) {
 		{"Tables", testTables},
 		{"Items", testItems},
 		{"Model", testModel},
+		{"Counter", testCounter},
+		{"Transfers", testTransfers},
+		{"Backfill", testBackfill},
+		{"Linearizable", testLinearizable},
+		{"Serializable", testSerializable},
+		{"Crash", testCrash},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(t, open) })
 	}
