@@ -67,6 +67,11 @@ func RunConcurrent(t *testing.T, open Open) {
 	})
 }
 
+// RunCrash is the part of Run that loses power under load: worth running again where losing power has more than one form.
+func RunCrash(t *testing.T, open Open) {
+	run(t, open, []test{{"Crash", testCrash}})
+}
+
 func run(t *testing.T, open Open, tests []test) {
 	for _, c := range tests {
 		t.Run(c.name, func(t *testing.T) { c.run(t, open) })

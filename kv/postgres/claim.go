@@ -81,6 +81,9 @@ func (s *Store) claimOnce(ctx context.Context, k *claim, fn func(kv.Tx, []kv.Pai
 	}
 	err := t.end(fn(t, clonePairs(k.pairs)))
 	k.j.learn(t)
+	if errors.Is(a.fail, errLost) && ctx.Err() == nil { // nothing happened
+		return again, nil
+	}
 	if err != nil {
 		return ended, err
 	}

@@ -97,7 +97,11 @@ func (s *Store) connect(ctx context.Context) (*session, error) {
 		}
 	}
 	if err != nil {
-		return nil, errors.Join(err, pg.Close(ctx))
+		pg.Close(ctx)
+		if code(err) == "" { // it was lost on the way
+			err = fmt.Errorf("%w: %w", errConnect, err)
+		}
+		return nil, err
 	}
 	h, err := pg.Hijack()
 	if err != nil {

@@ -88,7 +88,7 @@ func (t *tx) check() error {
 		return t.err
 	case t.over:
 		return errOver
-	case time.Since(t.began) > kv.TxTimeMax:
+	case time.Since(t.began) > kv.TxTimeMax && time.Since(t.a.began) > kv.TxTimeMax: // waiting for a session does not count
 		return kv.ErrTooOld
 	}
 	return nil

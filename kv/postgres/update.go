@@ -67,7 +67,7 @@ func (s *Store) alone(ctx context.Context, j *job) (verdict, error) {
 	t := a.begin()
 	err := t.end(j.run(t))
 	j.learn(t)
-	if errors.Is(err, errHot) {
+	if errors.Is(err, errHot) || errors.Is(a.fail, errLost) && ctx.Err() == nil { // nothing happened
 		return again, nil
 	}
 	if err != nil {

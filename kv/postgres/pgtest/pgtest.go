@@ -149,7 +149,7 @@ func (s *Server) tool(name string, args ...string) error {
 }
 
 // script runs the server until it ends or the test does.
-const script = `"$@" & pid=$!; (while read -r line; do :; done; kill -QUIT $pid) & wait $pid`
+const script = `exec 3<&0; "$@" 3<&- & pid=$!; (while read -r line <&3; do :; done; kill -QUIT $pid) & exec 3<&-; wait $pid`
 
 // Run starts the server, again if it was stopped, and waits until it answers.
 func (s *Server) Run() {
