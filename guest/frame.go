@@ -24,6 +24,8 @@ const (
 	frameEnd    frameKind = 'Z'
 	frameError  frameKind = 'X'
 	frameFatal  frameKind = 'Q'
+	frameCode   frameKind = 'K'
+	frameKeep   frameKind = 'C'
 )
 
 const (
@@ -57,6 +59,10 @@ func (f *frameReader) next() (kind frameKind, n int64, err error) {
 	switch kind {
 	case frameUp, frameReady, frameFailed, frameHead, frameError, frameFatal, frameEnd:
 		if n > smallMax {
+			return 0, 0, fmt.Errorf("%w: %d bytes of kind %q", errFrame, n, byte(kind))
+		}
+	case frameCode:
+		if n > codeMax {
 			return 0, 0, fmt.Errorf("%w: %d bytes of kind %q", errFrame, n, byte(kind))
 		}
 	case frameResult, frameData:

@@ -23,6 +23,7 @@ type framed struct {
 	conn   net.Conn
 	frames *frameReader
 	fresh  atomic.Pointer[Credentials] // for the next invocation
+	said   upMessage                   // when it was up
 
 	closed  chan struct{}
 	watched sync.WaitGroup
@@ -83,14 +84,15 @@ func (c *Config) command(h Host) []string {
 	if c.Kind == Python {
 		// Unbuffered, as Lambda's is; no packages of a home folder; nothing written beside the code; UTF-8 whatever the
 		// host's locales are.
-		return append(argv, "-u", "-s", "-B", "-X", "utf8", run+"/python/bootstrap.py")
+		argv = append(argv, "-u", "-s", "-B", "-X", "utf8", run+"/python/bootstrap.py")
+		return append(argv, c.Preload.argument()...)
 	}
 	argv = append(argv, "--max-http-header-size=81920")
 	if c.MemoryMB > 0 { // Lambda's shares of the memory
 		argv = append(argv, "--max-semi-space-size="+strconv.Itoa(max(1, c.MemoryMB*5/100)),
 			"--max-old-space-size="+strconv.Itoa(c.MemoryMB*90/100))
 	}
-	return append(argv, run+"/node/bootstrap.cjs")
+	return append(append(argv, run+"/node/bootstrap.cjs"), c.Preload.argument()...)
 }
 
 // insidePath moves a path of Lambda's layout to where the host shows it.
@@ -126,10 +128,11 @@ func (w *framed) up(ctx context.Context) error {
 		err = fmt.Errorf("%w: %q instead of up", errFrame, byte(kind))
 	}
 	if err == nil {
-		_, err = w.frames.payload(n)
-	}
-	if err == nil {
-		return nil
+		var b []byte
+		if b, err = w.frames.payload(n); err == nil {
+			w.said = parseUp(b)
+			return nil
+		}
 	}
 	fe, _, cerr := w.g.lost(ctx, err, "")
 	w.g.out.drain()
@@ -159,7 +162,10 @@ func (w *framed) load(ctx context.Context, fn *Function, env map[string]string) 
 	if err != nil {
 		return fmt.Errorf("encode init: %w", err)
 	}
-	if err := sendFrame(w.conn, frameInit, msg); err != nil {
+	if err = w.hand(fn.Code); err == nil {
+		err = sendFrame(w.conn, frameInit, msg)
+	}
+	if err != nil {
 		return w.loadLost(ctx, err)
 	}
 	kind, n, err := w.frames.next()

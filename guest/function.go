@@ -29,6 +29,8 @@ type Function struct {
 	TaskPath  string // the host folder that /var/task shows, to look for bootstrap; "" takes it to be there
 	LayerPath string // the same for /opt; "" for no layers
 
+	Code *Code // its files as Compile made them on the same runtime; nil for none. Node and Python only
+
 	Environment map[string]string // the user's own
 	Credentials Credentials
 

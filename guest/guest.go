@@ -19,6 +19,7 @@ type Config struct {
 	Interpreter Interpreter       // Node, Python, and Web programs that are scripts; zero otherwise
 	MemoryMB    int               // memory class: V8's heap limit is fixed at boot; 0 leaves it to V8
 	Environment map[string]string // settings that the runtime reads when it starts, as BootSettings picks them
+	Preload     Preload           // what of the AWS SDK is loaded ahead; Suits says for which functions
 	Log         func(Line)        // gets each log line; must not block; nil drops them. One call at a time
 
 	// Exited says how the guest's process ended, in Lambda's words: "exit status 1", "signal: killed". Asked after

@@ -9,7 +9,7 @@ const log = require('./console.cjs');
 
 const SOCKET_FD = 3;
 const HEADER = 5;
-const INIT = 0x49, EVENT = 0x45;
+const INIT = 0x49, EVENT = 0x45, CODE = 0x43, COMPILE = 0x4b;
 
 const socket = new net.Socket({ fd: SOCKET_FD, readable: true, writable: true });
 
@@ -48,6 +48,8 @@ function receive(piece) {
 function dispatch(kind, payload) {
   if (kind === EVENT) onEvent(payload);
   else if (kind === INIT) onInit(JSON.parse(payload.toString()));
+  else if (kind === CODE) require('./cache.cjs').keep(payload);
+  else if (kind === COMPILE) onCompile(JSON.parse(payload.toString()));
 }
 
 socket.on('data', receive);
@@ -109,6 +111,17 @@ async function onInit(m) {
   streaming = handler[Symbol.for('aws.lambda.runtime.handler.streaming')];
   isAsync = handler.constructor.name === 'AsyncFunction';
   loading = false;
+  send('R', '');
+}
+
+// onCompile compiles a function's files. The process is good for nothing else then.
+function onCompile(m) {
+  require('./cache.cjs').compile(m.root, m.handler, (file, code) => {
+    const meta = Buffer.from(JSON.stringify({ path: file }));
+    const size = Buffer.alloc(4);
+    size.writeUInt32LE(meta.length, 0);
+    send('K', Buffer.concat([size, meta, code]));
+  });
   send('R', '');
 }
 
@@ -237,4 +250,11 @@ function stream(context, payload, at, m) {
   })().catch((error) => fail(context, error));
 }
 
-send('U', JSON.stringify({ version: process.versions.node, abi: process.versions.modules }));
+// up says that a function can come. What its first moments need is loaded before.
+async function up() {
+  const ahead = process.argv.splice(2)[0];
+  const reads = ahead === undefined ? [] : await require('./preload.cjs').preload(ahead === 'modules');
+  send('U', JSON.stringify({ version: process.versions.node, abi: process.versions.modules, reads }));
+}
+
+up();

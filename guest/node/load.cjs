@@ -44,7 +44,7 @@ async function loadModule(root, dir, name) {
     const file = base + ext;
     if (!isFile(file)) continue;
     if (!isESM) return require(file);
-    hookResolution();
+    if (Module.registerHooks || needsHook(root, file)) hookResolution();
     return importFile(file);
   }
   return require(require.resolve(name, { paths: [root, dir] }));
@@ -56,6 +56,41 @@ function isFile(file) {
   } catch (_) {
     return false;
   }
+}
+
+// needsHook: could an ES module of the function ask for a package that is not beside it? What cannot be told from the text of
+// a few files is taken for a yes: the hook costs a thread, 22 ms and 10 MiB; not to have it costs an error.
+const FILES_MAX = 64, SIZE_MAX = 1 << 20;
+
+function needsHook(root, file) {
+  if (fs.existsSync(path.join(root, 'node_modules'))) return true;
+  const seen = new Set();
+  const todo = [file];
+  while (todo.length) {
+    const at = todo.pop();
+    if (seen.has(at)) continue;
+    seen.add(at);
+    let source;
+    try {
+      if (seen.size > FILES_MAX || fs.statSync(at).size > SIZE_MAX) return true;
+      source = fs.readFileSync(at, 'utf8');
+    } catch (_) {
+      return true;
+    }
+    if (source.includes('createRequire')) return true;
+    for (const m of source.matchAll(/\b(?:from|import|require)\b/g)) {
+      const rest = source.slice(m.index + m[0].length, m.index + 1024);
+      const found = /^\s*(?:\(\s*)?(["'])((?:[^"'\\\n])+)\1/.exec(rest);
+      if (!found) {
+        if (/^\s*\//.test(rest) || m[0] !== 'from' && /^\s*\(/.test(rest)) return true; // a comment, or a name that is made
+        continue; // import x from …: its from comes; or no statement at all
+      }
+      const name = found[2];
+      if (name.startsWith('./') || name.startsWith('../')) todo.push(path.resolve(path.dirname(at), name));
+      else if (!Module.isBuiltin(name)) return true;
+    }
+  }
+  return false;
 }
 
 // hookResolution lets ES modules find packages of layers and of the runtime (NODE_PATH), which Node itself offers to
@@ -127,4 +162,4 @@ async function web(root, full) {
   throw new RuntimeError('HandlerNotFound', `${full} is undefined or not exported`);
 }
 
-module.exports = { handler, web };
+module.exports = { handler, web, hookResolution };

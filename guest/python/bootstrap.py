@@ -2,6 +2,7 @@
 runs it on each 'E'. Works on Python 3.8 and newer."""
 
 import decimal
+import gc
 import importlib
 import importlib.util
 import json
@@ -191,10 +192,15 @@ def load_web(name):
             app = getattr(app, part)
         except AttributeError:
             raise Fault("HandlerNotFound", "Handler '%s' missing on module '%s'" % (attribute, module)) from None
-    spec = importlib.util.spec_from_file_location("_rouse_web", os.path.join(HERE, "web.py"))
-    web = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(web)
-    return web.adapt(app, Fault, send)
+    return own("web").adapt(app, Fault, send)
+
+
+def own(name):
+    """A module beside this file, which functions do not see."""
+    spec = importlib.util.spec_from_file_location("_rouse_" + name, os.path.join(HERE, name + ".py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 class Encoder(json.JSONEncoder):
@@ -291,7 +297,7 @@ class LambdaContext:
 # --- the loop -----------------------------------------------------------------------------------------------------------
 
 
-def initialise(message):
+def initialise(message, ahead):
     """Becomes the function. Returns its handler and whether that writes its answer itself, or None when it failed."""
     m = json.loads(message)
     os.environ.update(m["env"])
@@ -304,6 +310,8 @@ def initialise(message):
         layer + "/python/lib/python" + version + "/site-packages",
         layer + "/python",
     ]
+    if ahead:
+        ahead.forget(sys.path[:3])
     os.chdir(m["taskRoot"])
     setup_logging()
     try:
@@ -347,16 +355,44 @@ def invoke(handler, web, payload):
     send(kind, answer)
 
 
+def compile_ahead(m):
+    """Compiles a function's modules. The process is good for nothing else then."""
+
+    def emit(path, code):
+        head = json.dumps({"path": path}).encode()
+        send(b"K", len(head).to_bytes(4, "little") + head + code)
+
+    name = m["handler"]
+    module = name.partition(":")[0] if ":" in name else name.rpartition(".")[0]
+    own("cache").make(m["root"], module.replace("/", "."), emit)
+    send(b"R")
+
+
 def main():
     for fd in (SOCKET, LOG):
         os.set_inheritable(fd, False)
     if sys.path and os.path.abspath(sys.path[0]) == HERE:
         del sys.path[0]  # this folder is no place to import from
+    ahead, reads = None, []
+    if len(sys.argv) > 1:
+        ahead = own("preload")
+        reads = ahead.preload()
+        gc.collect()
+        gc.freeze()  # what is loaded stays: no collection need look at it
     sys.argv = [""]
     stream = open(SOCKET, "rb", buffering=65536, closefd=False)
-    send(b"U", json.dumps({"version": "%d.%d.%d" % sys.version_info[:3], "abi": sys.implementation.cache_tag}).encode())
-    _, message = read_frame(stream)
-    loaded = initialise(message)
+    up = {"version": "%d.%d.%d" % sys.version_info[:3], "abi": sys.implementation.cache_tag, "reads": reads}
+    send(b"U", json.dumps(up).encode())
+    kind, message = read_frame(stream)
+    if kind == b"K":
+        compile_ahead(json.loads(message))
+        kind, message = read_frame(stream)
+    if kind == b"C":
+        size = 4 + int.from_bytes(message[:4], "little")
+        head = json.loads(message[4:size])
+        own("cache").keep(head["root"], head["files"], message[size:])
+        kind, message = read_frame(stream)
+    loaded = initialise(message, ahead)
     if loaded is None:
         read_frame(stream)
         os._exit(1)
