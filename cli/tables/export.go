@@ -61,12 +61,15 @@ func (sh *Shell) export() *cobra.Command {
 }
 
 // took is how long something took, for people.
-func took(began time.Time) time.Duration {
-	d := time.Since(began)
-	if d < time.Second {
-		return d.Round(time.Millisecond)
+func took(began time.Time) string {
+	switch d := time.Since(began); {
+	case d < time.Second:
+		return fmt.Sprintf("%d ms", d.Milliseconds())
+	case d < time.Minute:
+		return fmt.Sprintf("%.2f s", d.Seconds())
+	default:
+		return d.Round(time.Second).String()
 	}
-	return d.Round(100 * time.Millisecond)
 }
 
 // toFile gives what write prints to a file, which appears when it is whole.
