@@ -19,7 +19,7 @@ import (
 const leaf = "rouse-node"
 
 // openUnified makes the node's group below the cgroup2 mount. Where: in our own group if it was delegated to us (systemd:
-// Delegate=yes, or a container's), else, as root, at the top beside the system's slices, as container engines do.
+// Delegate=yes, or a container's) or holds nobody else, else, as root, at the top beside the system's slices, as container engines do.
 func (t *Tree) openUnified(mount, self string) {
 	home, moves, err := unifiedHome(mount, self)
 	if err != nil {
@@ -86,6 +86,8 @@ func unifiedHome(mount, self string) (home string, moves bool, err error) {
 		return own, true, nil
 	case os.Geteuid() == 0:
 		return mount, false, nil
+	case alone(own):
+		return own, true, nil
 	}
 	return "", false, fmt.Errorf("group %s is not delegated to this user (systemd: Delegate=yes)", own)
 }
@@ -98,6 +100,53 @@ func delegated(dir string) bool {
 		}
 	}
 	return false
+}
+
+// alone reports whether dir is this user's and holds nobody but this process and what it started. A user's systemd (that of Debian 12, 252) does not mark
+// what it delegates; `systemd-run --user --scope -p Delegate=yes rouse …` makes such a group, and a terminal's has a shell in it.
+func alone(dir string) bool {
+	for _, name := range []string{"", "cgroup.procs", "cgroup.subtree_control"} {
+		var st unix.Stat_t
+		if err := unix.Stat(filepath.Join(dir, name), &st); err != nil || int(st.Uid) != os.Geteuid() {
+			return false
+		}
+	}
+	for _, d := range []string{dir, filepath.Join(dir, leaf)} {
+		procs, err := read(filepath.Join(d, "cgroup.procs"))
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return false
+		}
+		for _, pid := range strings.Fields(procs) {
+			if n, _ := strconv.Atoi(pid); !ours(n) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// ours reports whether a process is this one or descends from it.
+func ours(pid int) bool {
+	for ; pid > 1; pid = parent(pid) {
+		if pid == os.Getpid() {
+			return true
+		}
+	}
+	return false
+}
+
+// parent is the parent of a process, 0 when that is gone.
+func parent(pid int) int {
+	stat, err := read(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0
+	}
+	rest := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:]) // the name before may hold anything
+	if len(rest) < 2 {
+		return 0
+	}
+	n, _ := strconv.Atoi(rest[1])
+	return n
 }
 
 // enable gives the children of dir a controller. When dir holds processes and moves is set, they go to a leaf first.

@@ -3,8 +3,11 @@
 package cgroup
 
 import (
+	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -141,5 +144,43 @@ func TestUnifiedHome(t *testing.T) {
 		if err == nil && (home != c.home || moves != c.moves) {
 			t.Errorf("%s: got %s, %v; want %s, %v", c.name, home, moves, c.home, c.moves)
 		}
+	}
+}
+
+// TestAlone: what an ordinary user's group has to be to be taken for a node's own.
+func TestAlone(t *testing.T) {
+	self := strconv.Itoa(os.Getpid()) + "\n"
+	child := exec.Command("/bin/sh", "-c", "read x")
+	in, err := child.StdinPipe()
+	if err == nil {
+		err = child.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = in.Close(); _ = child.Wait() })
+	for _, c := range []struct {
+		name, procs, leaf string
+		want              bool
+	}{
+		{"this process", self, "", true},
+		{"this process, in the leaf since its last start", "", self, true},
+		{"and what it started", self + strconv.Itoa(child.Process.Pid) + "\n", "", true},
+		{"a shell as well", self + "1\n", "", false},
+		{"another node", self, "1\n", false},
+	} {
+		dir := t.TempDir()
+		for name, body := range map[string]string{"cgroup.procs": c.procs, "cgroup.subtree_control": "", leaf + "/cgroup.procs": c.leaf} {
+			file := filepath.Join(dir, name)
+			if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(body), 0o644)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := alone(dir); got != c.want {
+			t.Errorf("%s: got %v, want %v", c.name, got, c.want)
+		}
+	}
+	if alone(filepath.Join(t.TempDir(), "nothing")) {
+		t.Error("a group that is not there: got true, want false")
 	}
 }
