@@ -2,6 +2,7 @@ package dynamodb
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/rouse-dev/rouse"
@@ -167,9 +168,15 @@ func (d *Door) needPolicy(_ context.Context, _ rouse.Origin, in *PolicyInput) ([
 	return []rouse.Need{{Action: "dynamodb:GetResourcePolicy", Resource: *in.ResourceArn}}, nil
 }
 
-func (d *Door) policy(_ context.Context, _ rouse.Origin, in *PolicyInput) (*wire.None, error) {
-	return nil, rouse.Errorf(rouse.NotFound, "Resource-based policy not found for the provided ResourceArn: Requested policy not found: %s",
-		*in.ResourceArn).WithCode("PolicyNotFoundException")
+func (d *Door) policy(ctx context.Context, from rouse.Origin, in *PolicyInput) (*wire.None, error) {
+	arn := *in.ResourceArn
+	if name, ok := strings.CutPrefix(arn, d.arnOf(from, "")); ok && !strings.Contains(name, "/") {
+		if _, err := d.tables.Describe(ctx, account(from), name); err != nil {
+			return nil, err
+		}
+	}
+	return nil, rouse.Errorf(rouse.NotFound, "Resource-based policy not found for the provided ResourceArn: %s", arn).
+		WithCode("PolicyNotFoundException")
 }
 
 // ListBackupsInput selects backups.

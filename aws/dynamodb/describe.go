@@ -8,25 +8,26 @@ import (
 
 // TableDescription is a table as AWS shows it.
 type TableDescription struct {
-	AttributeDefinitions      []AttributeDefinition
-	TableName                 string
-	KeySchema                 []KeySchemaElement
-	TableStatus               string
-	CreationDateTime          *time.Time
-	ProvisionedThroughput     *ThroughputDescription
-	TableSizeBytes            int64
-	ItemCount                 int64
-	TableArn                  string
-	TableId                   string
-	BillingModeSummary        *BillingModeSummary
-	LocalSecondaryIndexes     []IndexDescription
-	GlobalSecondaryIndexes    []IndexDescription
-	StreamSpecification       *StreamSpecification
-	LatestStreamLabel         string
-	LatestStreamArn           string
-	TableClassSummary         *TableClassSummary
-	DeletionProtectionEnabled *bool
-	OnDemandThroughput        *OnDemandThroughput
+	AttributeDefinitions       []AttributeDefinition
+	TableName                  string
+	KeySchema                  []KeySchemaElement
+	TableStatus                string
+	CreationDateTime           *time.Time
+	ProvisionedThroughput      *ThroughputDescription
+	TableSizeBytes             int64
+	ItemCount                  int64
+	TableArn                   string
+	TableId                    string
+	BillingModeSummary         *BillingModeSummary
+	TableThroughputModeSummary *TableThroughputModeSummary
+	LocalSecondaryIndexes      []IndexDescription
+	GlobalSecondaryIndexes     []IndexDescription
+	StreamSpecification        *StreamSpecification
+	LatestStreamLabel          string
+	LatestStreamArn            string
+	TableClassSummary          *TableClassSummary
+	DeletionProtectionEnabled  *bool
+	OnDemandThroughput         *OnDemandThroughput
 }
 
 // ThroughputDescription is provisioned throughput with its history.
@@ -43,6 +44,9 @@ type BillingModeSummary struct {
 	BillingMode                       string
 	LastUpdateToPayPerRequestDateTime *time.Time
 }
+
+// TableThroughputModeSummary says it once more: AWS adds this to its answer to CreateTable, where no model has it.
+type TableThroughputModeSummary struct{ TableThroughputMode string }
 
 // TableClassSummary is the class of a table's storage.
 type TableClassSummary struct {
@@ -108,6 +112,7 @@ func created(t *table.Description) *TableDescription {
 	}
 	if d.BillingModeSummary != nil {
 		d.BillingModeSummary.LastUpdateToPayPerRequestDateTime = nil
+		d.TableThroughputModeSummary = &TableThroughputModeSummary{d.BillingModeSummary.BillingMode}
 	}
 	for i := range d.GlobalSecondaryIndexes {
 		d.GlobalSecondaryIndexes[i].Backfilling = nil

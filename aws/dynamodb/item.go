@@ -2,6 +2,7 @@ package dynamodb
 
 import (
 	"context"
+	"strings"
 
 	"github.com/rouse-dev/rouse"
 	"github.com/rouse-dev/rouse/aws/wire"
@@ -85,9 +86,18 @@ func (d *Door) getItem(ctx context.Context, from rouse.Origin, in *GetItemInput)
 	r, err := d.tables.Get(ctx, account(from), table.GetRequest{Table: in.table(), Key: in.Key.Item, Projection: in.projection,
 		Consistent: in.ConsistentRead, Measure: in.measure()})
 	if err != nil {
-		return nil, err
+		return nil, emptyKey(err)
 	}
 	return &GetItemOutput{Item: attr.Item(r.Item), ConsumedCapacity: in.shown(r.Capacity, false)}, nil
+}
+
+// emptyKey words the refusal of an empty key as GetItem does, unlike all others.
+func emptyKey(err error) error {
+	const others, own = "One or more parameter values are not valid. ", "One or more parameter values were invalid: "
+	if rest, ok := strings.CutPrefix(err.Error(), others); ok && rouse.KindOf(err) == rouse.Invalid {
+		return invalid("%s%s", own, rest)
+	}
+	return err
 }
 
 // Write is what the three writes of one item have in common.

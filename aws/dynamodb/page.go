@@ -72,6 +72,31 @@ func (in *Read) parts(b *expr.Bound, filter *expr.Condition, projection *expr.Pr
 	}
 }
 
+// checkSelect holds Select against the attributes that are asked for by name. A Query says before it how many mistakes
+// there are.
+func (in *Read) checkSelect(prefix string) error {
+	by := ""
+	switch {
+	case in.ProjectionExpression != nil:
+		by = "ProjectionExpression"
+	case in.AttributesToGet != nil:
+		by = "AttributesToGet"
+	}
+	what := in.Select
+	if what == "COUNT" {
+		what = "only the Count"
+	}
+	switch {
+	case in.Select == "ALL_PROJECTED_ATTRIBUTES" && in.IndexName == nil:
+		return invalid("%sALL_PROJECTED_ATTRIBUTES can be used only when Querying using an IndexName", prefix)
+	case in.Select == "SPECIFIC_ATTRIBUTES" && by == "":
+		return invalid("%sMust specify the AttributesToGet or ProjectionExpression when choosing to get SPECIFIC_ATTRIBUTES", prefix)
+	case in.Select != "" && in.Select != "SPECIFIC_ATTRIBUTES" && by != "":
+		return invalid("%sCannot specify the %s when choosing to get %s", prefix, by, what)
+	}
+	return nil
+}
+
 // ask begins the need of a read.
 func (in *Read) ask(d *Door, from rouse.Origin, action string) ask {
 	a := d.ask(from, action, in.table(), in.index())
@@ -157,10 +182,11 @@ func (in *QueryInput) parse(d *Door) error {
 		if err != nil {
 			return err
 		}
-		in.key, err = expr.BindKeyConditions(list)
-		return err
+		if in.key, err = expr.BindKeyConditions(list); err != nil {
+			return err
+		}
 	}
-	return nil
+	return in.checkSelect("1 validation error detected: ")
 }
 
 func (d *Door) needQuery(ctx context.Context, from rouse.Origin, in *QueryInput) ([]rouse.Need, error) {
@@ -232,7 +258,7 @@ func (in *ScanInput) parse(d *Door) error {
 		return err
 	}
 	in.parts(b, filter, projection)
-	return nil
+	return in.checkSelect("")
 }
 
 func (in *ScanInput) segments() error {

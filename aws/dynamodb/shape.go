@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/rouse-dev/rouse"
 	"github.com/rouse-dev/rouse/table"
 	"github.com/rouse-dev/rouse/table/item"
 )
@@ -71,7 +72,7 @@ type LocalSecondaryIndex struct {
 // GlobalSecondaryIndex is an index by any attributes.
 type GlobalSecondaryIndex struct {
 	IndexName             *string            `wire:",required" min:"3" max:"255" pattern:"[a-zA-Z0-9_.-]+"`
-	KeySchema             []KeySchemaElement `wire:",required" min:"1" max:"2"`
+	KeySchema             []KeySchemaElement `wire:",required" min:"1" max:"8"`
 	Projection            *Projection        `wire:",required"`
 	ProvisionedThroughput *ProvisionedThroughput
 	OnDemandThroughput    *OnDemandThroughput
@@ -132,6 +133,9 @@ func attributesOf(list []AttributeDefinition) []table.Attribute {
 // wrong with a key, and says so before the order counts.
 func schemaKey(schema []KeySchemaElement, defined []AttributeDefinition) (table.Key, error) {
 	k := table.Key{Hash: *schema[0].AttributeName}
+	if len(schema) > 2 {
+		return k, rouse.Errorf(rouse.Unsupported, "Rouse does not implement keys of several attributes (KeySchema of a global index)")
+	}
 	if len(schema) > 1 {
 		k.Range = *schema[1].AttributeName
 	}

@@ -41,7 +41,7 @@ type CreateGlobalSecondaryIndexAction struct {
 	Projection            *Projection `wire:",required"`
 	IndexName             *string     `wire:",required" min:"3" max:"255" pattern:"[a-zA-Z0-9_.-]+"`
 	ProvisionedThroughput *ProvisionedThroughput
-	KeySchema             []KeySchemaElement `wire:",required" min:"1" max:"2"`
+	KeySchema             []KeySchemaElement `wire:",required" min:"1" max:"8"`
 	OnDemandThroughput    *OnDemandThroughput
 	WarmThroughput        *WarmThroughput `unsupported:"warm throughput"`
 }
@@ -77,7 +77,7 @@ func (d *Door) blocked(ctx context.Context, from rouse.Origin, name string, c ta
 		}
 		desc, err := d.tables.Schema(ctx, account(from), name)
 		if err != nil {
-			return err
+			break // the room says so
 		}
 		if _, global, _ := desc.Index(x.Update.Name); !global {
 			return invalid("This operation cannot be performed with given input values. Please contact DynamoDB service team " +
