@@ -7,6 +7,7 @@ import (
 
 	"github.com/rouse-dev/rouse/kv"
 	"github.com/rouse-dev/rouse/table/item"
+	"github.com/rouse-dev/rouse/table/schema"
 )
 
 // Limits of batches (https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html).
@@ -197,6 +198,9 @@ func planBatch(schemas map[string]*handle, ws []WriteRequest) ([]*plan, error) {
 	plans := make([]*plan, len(ws))
 	seen := make(map[string]bool, len(ws))
 	for i := range ws {
+		if err := schemas[ws[i].Table].checkPutKey(&ws[i]); err != nil {
+			return nil, err
+		}
 		p, err := schemas[ws[i].Table].plan(&ws[i])
 		if err != nil {
 			return nil, err
@@ -208,6 +212,19 @@ func planBatch(schemas map[string]*handle, ws []WriteRequest) ([]*plan, error) {
 		plans[i] = p
 	}
 	return plans, nil
+}
+
+// checkPutKey checks the key of a put as batches word it: like one that a request gives.
+func (s *handle) checkPutKey(w *WriteRequest) error {
+	if w.Kind != Put {
+		return nil
+	}
+	for _, p := range s.Parts() {
+		if w.Item[p.Name].Type() != p.Type {
+			return invalid(schema.TextKeySchema)
+		}
+	}
+	return nil
 }
 
 // group is writes that go into one transaction of the store.

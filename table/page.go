@@ -98,14 +98,11 @@ func (w *walk) after(key []byte) {
 
 // check checks what Query and Scan have in common, and settles what is read.
 func (w *walk) check(indexName string) error {
-	whole := w.x == nil || w.x.Carries == nil
-	if w.choice == SelectAll && !whole {
-		if w.x.Global {
-			return invalidValue("Select type ALL_ATTRIBUTES is not supported for global secondary index %s because its projection type is not ALL",
-				indexName)
-		}
-		w.fetch = true
+	if err := w.checkSelect(indexName); err != nil {
+		return err
 	}
+	whole := w.whole()
+	w.fetch = w.choice == SelectAll && !whole
 	if w.projection != nil {
 		if err := w.s.CheckPaths(w.projection.Paths()); err != nil {
 			return err
@@ -129,6 +126,18 @@ func (w *walk) check(indexName string) error {
 		return invalidValue("Global secondary index %s does not project %s", indexName, bracketed(missing))
 	}
 	w.fetch = w.fetch || len(missing) > 0
+	return nil
+}
+
+// whole reports whether what is walked has all attributes.
+func (w *walk) whole() bool { return w.x == nil || w.x.Carries == nil }
+
+// checkSelect refuses all attributes of a global index that has not all.
+func (w *walk) checkSelect(indexName string) error {
+	if w.choice == SelectAll && !w.whole() && w.x.Global {
+		return invalidValue("Select type ALL_ATTRIBUTES is not supported for global secondary index %s because its projection type is not ALL",
+			indexName)
+	}
 	return nil
 }
 

@@ -46,13 +46,13 @@ func (s *handle) query(r *QueryRequest) (*walk, error) {
 	}
 	w := &walk{s: s, x: x, filter: r.Filter, projection: r.Projection, choice: r.Select, limit: r.Limit,
 		consistent: r.Consistent, measure: r.Measure}
-	if err := w.check(r.Index); err != nil {
-		return nil, err
-	}
 	if r.Filter != nil {
 		if err := checkFilterNames(r, parts); err != nil {
 			return nil, err
 		}
+	}
+	if err := w.check(r.Index); err != nil {
+		return nil, err
 	}
 	w.r = s.rangeOf(x, parts, q)
 	w.r.Reverse = r.Reverse

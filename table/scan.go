@@ -35,6 +35,14 @@ func (s *handle) scan(r *ScanRequest) (*walk, error) {
 			return nil, err
 		}
 	}
+	if err := w.checkSelect(r.Index); err != nil {
+		return nil, err
+	}
+	if r.Start != nil {
+		if err := s.checkStartKey(r.Start); err != nil {
+			return nil, err
+		}
+	}
 	prefix := s.ItemPrefix
 	if x != nil {
 		prefix = x.Prefix
@@ -51,6 +59,7 @@ func (s *handle) scan(r *ScanRequest) (*walk, error) {
 	return w, w.check(r.Index)
 }
 
+// checkScanStart checks a starting key as far as it belongs to what is walked.
 func (s *handle) checkScanStart(x *schema.Secondary, start item.Item) error {
 	if len(start) != len(s.startNames(x)) {
 		if x != nil {
@@ -58,14 +67,15 @@ func (s *handle) checkScanStart(x *schema.Secondary, start item.Item) error {
 		}
 		return invalid(textStart + ": " + schema.TextKeySchema)
 	}
-	if x != nil {
-		for _, p := range x.Parts() {
-			if err := checkStartPart(start, p); err != nil {
-				return err
-			}
+	if x == nil {
+		return nil
+	}
+	for _, p := range x.Parts() {
+		if err := checkStartPart(start, p); err != nil {
+			return err
 		}
 	}
-	return s.checkStartKey(start)
+	return nil
 }
 
 // segment is a part of all keys that begin with prefix, by the first 8 bytes of the hash that follows.

@@ -111,7 +111,7 @@ func (s *handle) checkExpressions(r *WriteRequest) error {
 		if err := s.CheckTypes(r.Update); err != nil {
 			return err
 		}
-		if err := s.CheckPaths(r.Update.Paths()); err != nil {
+		if err := s.CheckPaths(r.Update.Reads()); err != nil {
 			return err
 		}
 	}
