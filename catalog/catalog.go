@@ -121,6 +121,9 @@ type Config struct {
 	// own account only: others may live elsewhere. nil: all do.
 	Principal func(ctx context.Context, arn string) bool
 
+	// CheckTags refuses tags that mean something to others of the node and say it wrong. nil: they are all just tags.
+	CheckTags func(tags map[string]string) error
+
 	Architecture string        // of this machine, "x86_64" or "arm64"; "" means the one of this program
 	Concurrency  int           // executions at once of one account; 0 means 1000
 	Grace        time.Duration // how long code stays that nothing refers to; 0 means an hour

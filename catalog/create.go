@@ -37,7 +37,7 @@ func (c *Catalog) Create(ctx context.Context, r Ref, in NewFunction) (*Version, 
 	if err := c.checkArchitecture(&v); err != nil {
 		return nil, err
 	}
-	if err := checkTags(in.Tags); err != nil {
+	if err := c.checkTags(in.Tags); err != nil {
 		return nil, err
 	}
 	if c.cfg.Role != nil {
@@ -352,6 +352,9 @@ func (c *Catalog) deleteParts(tx kv.Tx, n name, h *head) (held map[string]int64,
 
 // Tag adds tags to the function, or replaces their values.
 func (c *Catalog) Tag(ctx context.Context, r Ref, tags map[string]string) error {
+	if err := c.checkTags(tags); err != nil {
+		return err
+	}
 	return c.updateFunction(ctx, r, func(_ kv.Tx, h *head) error {
 		all := maps.Clone(h.Tags)
 		if all == nil {

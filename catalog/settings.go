@@ -241,6 +241,14 @@ func checkEnvironment(env map[string]string) error {
 	return nil
 }
 
+// checkTags holds tags to AWS's rules, and to those of the node.
+func (c *Catalog) checkTags(tags map[string]string) error {
+	if err := checkTags(tags); err != nil || c.cfg.CheckTags == nil {
+		return err
+	}
+	return c.cfg.CheckTags(tags)
+}
+
 // checkTags holds tags to AWS's rules.
 func checkTags(tags map[string]string) error {
 	if len(tags) > TagsMax {

@@ -16,6 +16,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 	"github.com/rouse-dev/rouse"
 	"github.com/rouse-dev/rouse/meter"
+	"github.com/rouse-dev/rouse/sandbox/egress"
 )
 
 // Config is all that can be said to a node. Each value comes from the first that names it: a flag, an environment
@@ -31,7 +32,7 @@ type Config struct {
 	DevKey      bool          // accept the key test/test from anywhere, in any mode: for closed networks only
 	Isolation   string        // "auto", "ns" or "process"; default auto
 	AllowWeak   bool          // serve although the isolation in force has no limits
-	Egress      bool          // functions reach the public internet; default true
+	Egress      egress.Policy // what functions reach of the public internet at most; default everything
 	MemoryMB    int           // budget of all instances; default three quarters of the machine
 	Concurrency int           // attempts at once per account; default 1000
 	KeepAlive   time.Duration // how long an idle instance stays; default 10 minutes
@@ -69,7 +70,7 @@ var settings = []struct {
 		return match(s, `^(auto|ns|process)$`, "auto, ns or process")
 	}},
 	{"allow-weak-isolation", "serve although sandboxes have no limits", boolean(func(c *Config) *bool { return &c.AllowWeak })},
-	{"egress", "on or off: functions reach the public internet", boolean(func(c *Config) *bool { return &c.Egress })},
+	{"egress", "what functions reach of the public internet: on, off or allow:HOST[:PORT],CIDR[:PORT],… (see docs/SECURITY.md)", setEgress},
 	{"memory", "MiB that all instances may use together", integer(func(c *Config) *int { return &c.MemoryMB }, 128, 1<<24)},
 	{"concurrency", "invocations at once per account", integer(func(c *Config) *int { return &c.Concurrency }, 1, 1_000_000)},
 	{"keep-alive", "how long an idle instance stays, such as 10m", func(c *Config, s string) error {
@@ -95,7 +96,7 @@ var settings = []struct {
 // rouse.toml, which need not exist unless mustExist. Errors name the setting and where it was set.
 func Load(dev bool, flags map[string]string, env func(string) (string, bool), file string, mustExist bool) (Config, error) {
 	c := Config{Dev: dev, Listen: "127.0.0.1:4566", Plain: "127.0.0.1:3000", Data: ".rouse", Region: rouse.DefaultRegion,
-		Account: rouse.DefaultAccount, Isolation: "auto", Egress: true, Book: meter.ListPrices()}
+		Account: rouse.DefaultAccount, Isolation: "auto", Egress: egress.Everything(), Book: meter.ListPrices()}
 	if !dev {
 		c.Metrics = "127.0.0.1:9469"
 	}

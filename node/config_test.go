@@ -10,6 +10,7 @@ import (
 
 	"github.com/rouse-dev/rouse/meter"
 	"github.com/rouse-dev/rouse/node"
+	"github.com/rouse-dev/rouse/sandbox/egress"
 )
 
 // setting is one that can be made: a good value, what it becomes, and a value that is refused.
@@ -30,7 +31,7 @@ var everySetting = []setting{
 	{"dev-key", "on", func(c node.Config) any { return c.DevKey }, true, "perhaps"},
 	{"isolation", "process", func(c node.Config) any { return c.Isolation }, "process", "docker"},
 	{"allow-weak-isolation", "yes", func(c node.Config) any { return c.AllowWeak }, true, "2"},
-	{"egress", "off", func(c node.Config) any { return c.Egress }, false, ""},
+	{"egress", "allow:*.example.org:443", func(c node.Config) any { return c.Egress.String() }, "allow:*.example.org:443", "perhaps"},
 	{"memory", "512", func(c node.Config) any { return c.MemoryMB }, 512, "127"},
 	{"concurrency", "7", func(c node.Config) any { return c.Concurrency }, 7, "0"},
 	{"keep-alive", "90s", func(c node.Config) any { return c.KeepAlive }, 90 * time.Second, "10"},
@@ -171,7 +172,7 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := node.Config{Dev: true, Listen: "127.0.0.1:4566", Plain: "127.0.0.1:3000", Data: here, Region: "us-east-1",
-		Account: "000000000000", Isolation: "auto", Egress: true, Book: meter.ListPrices()}
+		Account: "000000000000", Isolation: "auto", Egress: egress.Everything(), Book: meter.ListPrices()}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("Load of nothing: got %+v, want %+v", c, want)
 	}
@@ -206,8 +207,12 @@ func TestFileTypes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.MemoryMB != 512 || c.Egress || c.Book.Request != 2e-7 || c.Book.GBSecond != 1 {
+	if c.MemoryMB != 512 || !c.Egress.None() || c.Book.Request != 2e-7 || c.Book.GBSecond != 1 {
 		t.Errorf("Load of TOML's types: got %+v", c)
+	}
+	file = write(t, "egress = ['allow:api.example.com:443', '93.184.215.0/24']\n")
+	if c, err = node.Load(true, nil, noEnvironment, file, true); err != nil || c.Egress.String() != "allow:api.example.com:443,93.184.215.0/24" {
+		t.Errorf("Load of a list: got %s, %v", c.Egress, err)
 	}
 }
 

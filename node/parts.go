@@ -165,7 +165,8 @@ func (n *Node) rooms(ctx context.Context, p *parts) error {
 	}
 	p.catalog, err = catalog.Open(ctx, catalog.Config{Region: n.cfg.Region, Store: p.store, Blobs: p.blobs, CacheDir: n.folder(codeFolder),
 		Sealed: runtime.GOOS != "linux", // there a read-only mount or Landlock keeps functions from their code
-		Fetch:  p.fetch, Role: p.assumable, Principal: p.exists, Prepare: p.prepare(n.cfg), Concurrency: n.cfg.Concurrency, Logger: n.log})
+		Fetch:  p.fetch, Role: p.assumable, Principal: p.exists, Prepare: p.prepare(n.cfg), CheckTags: checkTags,
+		Concurrency: n.cfg.Concurrency, Logger: n.log})
 	if err != nil {
 		return err
 	}

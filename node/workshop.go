@@ -44,7 +44,11 @@ func (n *Node) workshop(ctx context.Context, p *parts, env func(string) (string,
 	p.endpoint = &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { p.inside(w, r) }),
 		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 5 * time.Minute, MaxHeaderBytes: 64 << 10}
 	p.onClose(p.endpoint.Close)
-	p.pool = pool.New(pool.Config{Maker: n.maker(p, report), Current: p.current, MemoryBytes: int64(n.cfg.MemoryMB) << 20,
+	maker, err := n.maker(p, report)
+	if err != nil {
+		return err
+	}
+	p.pool = pool.New(pool.Config{Maker: maker, Current: p.current, MemoryBytes: int64(n.cfg.MemoryMB) << 20,
 		KeepAlive: n.cfg.KeepAlive, Logger: n.log})
 	p.closers = append(p.closers, n.settle, p.closePool)
 	p.dispatch, err = dispatch.Open(ctx, dispatch.Config{Store: p.store, Region: n.cfg.Region, Runner: p.pool, Resolve: p.catalog.Resolve,
@@ -122,13 +126,17 @@ func (n *Node) openDriver(ctx context.Context) (sandbox.Driver, error) {
 		return nil, err
 	}
 	// No folder of code is readable for all: what a driver shows a function is its own, mounted before its processes start.
-	return driver.Open(ctx, driver.Config{Name: name, Dir: dir, Egress: n.cfg.Egress, Logger: n.log})
+	return driver.Open(ctx, driver.Config{Name: name, Dir: dir, Egress: !n.cfg.Egress.None(), Logger: n.log})
 }
 
 // maker is what the pool makes instances of.
-func (n *Node) maker(p *parts, report sandbox.Report) *pool.Maker {
+func (n *Node) maker(p *parts, report sandbox.Report) (*pool.Maker, error) {
+	most, reach, err := n.reach(report)
+	if err != nil {
+		return nil, err
+	}
 	return &pool.Maker{
-		Driver: p.driver, Region: n.cfg.Region, Egress: report.Egress() && n.cfg.Egress, Logger: n.log,
+		Driver: p.driver, Region: n.cfg.Region, Egress: most, Reach: reach, Logger: n.log,
 		LateMounts: report.Driver != driver.Process,
 		Runtime:    func(v *catalog.Version) (pool.Runtime, error) { return p.runtimeOf(v, n.folder(runtimeFolder)) },
 		Code:       p.code,
@@ -145,7 +153,7 @@ func (n *Node) maker(p *parts, report sandbox.Report) *pool.Maker {
 			_ = p.endpoint.Serve(&bounded{Listener: ln, rooms: []*room{{max: endpointConns}, n.sandboxes},
 				pace: pace{burst: endpointBurst, every: endpointEvery}})
 		},
-	}
+	}, nil
 }
 
 // runtimeOf chooses what a version runs on.
@@ -191,7 +199,7 @@ func (p *parts) code(ctx context.Context, v *catalog.Version) (pool.Code, error)
 // current reports whether a version is still what its name means.
 func (p *parts) current(v *catalog.Version) bool {
 	now, err := p.catalog.Resolve(v.ARN)
-	return err == nil && now.RevisionID == v.RevisionID
+	return err == nil && now.RevisionID == v.RevisionID && now.Tags[pool.EgressTag] == v.Tags[pool.EgressTag]
 }
 
 // policy is a function's own policy, and whether there is such a function.

@@ -22,6 +22,7 @@ import (
 	"github.com/rouse-dev/rouse/guest"
 	"github.com/rouse-dev/rouse/pool"
 	"github.com/rouse-dev/rouse/sandbox"
+	"github.com/rouse-dev/rouse/sandbox/egress"
 )
 
 // fakeDriver makes sandboxes in this process: what they run is a goroutine that speaks Lambda's Runtime API over
@@ -64,6 +65,7 @@ type fakeBox struct {
 func (b *fakeBox) ID() string                    { return "fake" }
 func (b *fakeBox) Path(dst string) string        { return dst }
 func (b *fakeBox) Limit(sandbox.Limits) error    { return nil }
+func (b *fakeBox) Reach(egress.Policy) error     { return nil }
 func (b *fakeBox) Timing() sandbox.Timing        { return sandbox.Timing{} }
 func (b *fakeBox) Done() <-chan struct{}         { return b.done }
 func (b *fakeBox) Exit() sandbox.Exit            { return sandbox.Exit{} }

@@ -15,6 +15,7 @@ import (
 	"github.com/rouse-dev/rouse/catalog"
 	"github.com/rouse-dev/rouse/guest"
 	"github.com/rouse-dev/rouse/sandbox"
+	"github.com/rouse-dev/rouse/sandbox/egress"
 )
 
 // Ports that the code inside an instance dials, on its own loopback.
@@ -45,14 +46,15 @@ type Runtime struct {
 type Maker struct {
 	Driver      sandbox.Driver
 	Region      string
-	Egress      bool // instances reach the public internet
-	LateMounts  bool // the driver can show code to processes that already run: runtimes are booted ahead
+	Egress      egress.Policy // of the public internet, what instances reach at most
+	LateMounts  bool          // the driver can show code to processes that already run: runtimes are booted ahead
 	Runtime     func(v *catalog.Version) (Runtime, error)
 	Code        func(ctx context.Context, v *catalog.Version) (Code, error)
 	Credentials func(ctx context.Context, v *catalog.Version) (guest.Credentials, error)
 	Lines       func(v *catalog.Version, stream string) LineWriter
-	Endpoint    func(ln net.Listener) // serves the platform to one instance until ln is closed
-	Spares      int                   // sandboxes kept ready per image, empty and with a runtime up, default 2; negative: none
+	Reach       func(v *catalog.Version) (egress.Policy, error) // what a version may reach of that; nil: all
+	Endpoint    func(ln net.Listener)                           // serves the platform to one instance until ln is closed
+	Spares      int                                             // sandboxes kept ready per image, empty and with a runtime up, default 2; negative: none
 	Logger      *slog.Logger
 
 	mu      sync.Mutex
@@ -199,8 +201,18 @@ func (m *Maker) furnish(ctx context.Context, in *instance, v *catalog.Version, r
 	return nil
 }
 
-// show puts code, limits and the platform's endpoint into an instance's sandbox.
+// show puts code, limits and the platform's endpoint into an instance's sandbox, which from before that reaches what the
+// version may.
 func (m *Maker) show(in *instance, v *catalog.Version, code Code) error {
+	if m.Reach != nil {
+		p, err := m.Reach(v)
+		if err == nil && !p.All() {
+			err = in.box.Reach(p)
+		}
+		if err != nil {
+			return fmt.Errorf("limit egress: %w", err)
+		}
+	}
 	if err := in.box.Mount(code.Task, sandbox.MountTask); err != nil {
 		return fmt.Errorf("mount code: %w", err)
 	}

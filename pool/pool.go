@@ -76,13 +76,16 @@ type Pool struct {
 	closed   bool                   // guarded by mu
 }
 
-// revision names a set: two revisions of $LATEST are two sets.
+// EgressTag is the tag of a function that says what it may reach of the public internet, as package sandbox/egress reads it.
+const EgressTag = "rouse:egress"
+
+// revision names a set: two revisions of $LATEST are two sets, and so are two policies of egress.
 type revision struct {
-	arn rouse.ARN
-	id  string
+	arn        rouse.ARN
+	id, egress string
 }
 
-func revisionOf(v *catalog.Version) revision { return revision{v.ARN, v.RevisionID} }
+func revisionOf(v *catalog.Version) revision { return revision{v.ARN, v.RevisionID, v.Tags[EgressTag]} }
 
 // set is the instances of one revision.
 type set struct {

@@ -31,6 +31,7 @@ import (
 	"time"
 
 	"github.com/rouse-dev/rouse"
+	"github.com/rouse-dev/rouse/sandbox/egress"
 )
 
 // Places where Mount may put something. The driver prepares them in every sandbox.
@@ -83,8 +84,8 @@ type Bind struct {
 type Spec struct {
 	Image    []Bind // on top of the host's /usr and the few files of /etc that programs need; at most BindsMax
 	Limits   Limits
-	Egress   bool   // reach the public internet; refused as Unsupported when the driver cannot
-	Hostname string // "" means "sandbox"
+	Egress   egress.Policy // of the public internet, what to reach; refused as Unsupported when the driver cannot
+	Hostname string        // "" means "sandbox"
 }
 
 // BindsMax is how many binds an image may have.
@@ -118,6 +119,9 @@ type Sandbox interface {
 	Dial(ctx context.Context, port int) (net.Conn, error)
 	// Limit changes the limits. Fields that are zero stay as they are.
 	Limit(Limits) error
+	// Reach narrows what is reached to what both Spec.Egress and p allow. It is called before code runs that may not reach the
+	// rest; after an error the sandbox must be killed. Unsupported: the driver cannot keep processes from the network.
+	Reach(p egress.Policy) error
 	// Freeze stops all processes of the code where they are; Thaw lets them go on. Both are idempotent.
 	Freeze() error
 	Thaw() error

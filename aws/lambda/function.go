@@ -215,7 +215,8 @@ func (d *Door) needCreate(_ context.Context, from rouse.Origin, in *CreateFuncti
 	if err != nil {
 		return nil, err
 	}
-	needs := []rouse.Need{withTags(d.need("lambda:CreateFunction", r), in.Tags)}
+	_, egress := in.Tags[egressTag]
+	needs := d.withEgress([]rouse.Need{withTags(d.need("lambda:CreateFunction", r), in.Tags)}, r, egress)
 	return append(needs, configurationNeeds(value(in.Role), in.Layers)...), nil
 }
 

@@ -81,6 +81,21 @@ func withTags(n rouse.Need, tags map[string]string) rouse.Need {
 	return n
 }
 
+// egressTag is the tag that says what a function reaches of the public internet. Who sets or removes it needs a right that
+// none of Lambda's own brings, so that a function which may tag, itself too, does not open its own sandbox.
+const (
+	egressTag    = "rouse:egress"
+	egressAction = "rouse:SetEgress"
+)
+
+// withEgress adds the need for that right where a request's tags are about it.
+func (d *Door) withEgress(needs []rouse.Need, r catalog.Ref, touched bool) []rouse.Need {
+	if !touched {
+		return needs
+	}
+	return append(needs, rouse.Need{Action: egressAction, Resource: d.catalog.ARN(r).String()})
+}
+
 // Name is the part of inputs that names a function.
 type Name struct {
 	FunctionName string `wire:"FunctionName,uri" max:"256"`

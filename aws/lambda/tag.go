@@ -73,7 +73,8 @@ func (d *Door) needTag(_ context.Context, from rouse.Origin, in *TagResourceInpu
 	if err != nil {
 		return nil, err
 	}
-	return []rouse.Need{withTags(d.need("lambda:TagResource", r), in.Tags)}, nil
+	_, egress := in.Tags[egressTag]
+	return d.withEgress([]rouse.Need{withTags(d.need("lambda:TagResource", r), in.Tags)}, r, egress), nil
 }
 
 func (d *Door) tagResource(ctx context.Context, from rouse.Origin, in *TagResourceInput) (*wire.None, error) {
@@ -95,7 +96,7 @@ func (d *Door) needUntag(_ context.Context, from rouse.Origin, in *UntagResource
 	}
 	n := d.need("lambda:UntagResource", r)
 	n.Conditions = map[string][]string{"aws:TagKeys": slices.Clone(in.TagKeys)}
-	return []rouse.Need{n}, nil
+	return d.withEgress([]rouse.Need{n}, r, slices.Contains(in.TagKeys, egressTag)), nil
 }
 
 func (d *Door) untagResource(ctx context.Context, from rouse.Origin, in *UntagResourceInput) (*wire.None, error) {

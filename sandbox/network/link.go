@@ -10,12 +10,14 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
+	"time"
 	"unsafe"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/rouse-dev/rouse"
+	"github.com/rouse-dev/rouse/sandbox/egress"
 )
 
 // addr is the address with that host part.
@@ -50,7 +52,7 @@ func (n *Network) make(ctx context.Context) (*Link, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Link{n: n, host: host}
+	l := &Link{n: n, host: host, reach: reach{policy: egress.Everything(), until: map[destination]time.Time{}}}
 	var control *os.File
 	if l.ns, l.udp, l.tcp, control, err = n.c.Namespace(ctx); err != nil {
 		n.mu.Lock()

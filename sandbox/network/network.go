@@ -70,6 +70,10 @@ type Network struct {
 	next   int          // guarded by mu: the host part to try next
 	used   map[int]bool // guarded by mu
 	serial int          // guarded by mu: names of veths are never used twice
+
+	chainsMu    sync.Mutex            // held over transactions that change chains; taken with a link's table held
+	chains      map[string]*netsChain // guarded by chainsMu
+	chainSerial int                   // guarded by chainsMu
 }
 
 type made struct {
@@ -88,7 +92,7 @@ func Open(ctx context.Context, c Config) (*Network, error) {
 	if c.Resolvers == "" {
 		c.Resolvers = "/etc/resolv.conf"
 	}
-	n := &Network{c: c, log: c.Logger, used: map[int]bool{}, ready: make(chan made, c.Ready), done: make(chan struct{}),
+	n := &Network{c: c, log: c.Logger, used: map[int]bool{}, chains: map[string]*netsChain{}, ready: make(chan made, c.Ready), done: make(chan struct{}),
 		dns: newResolver(c.Resolvers)}
 	var err error
 	if n.forward, err = sweep(); err != nil {
@@ -198,6 +202,7 @@ type Link struct {
 	tcp  *os.File
 	dns  *forwarder
 
+	reach  reach
 	closed sync.Once
 }
 
@@ -211,7 +216,7 @@ func (l *Link) Addr() netip.Addr { return l.n.addr(l.host) }
 // has entered.
 func (l *Link) Start() error {
 	_ = l.ns.Close()
-	f, err := l.n.dns.serve(l.udp, l.tcp)
+	f, err := l.n.dns.serve(l.udp, l.tcp, l)
 	l.dns = f
 	return err
 }
@@ -223,6 +228,10 @@ func (l *Link) Close() {
 			l.dns.close()
 		}
 		_, _, _ = l.ns.Close(), l.udp.Close(), l.tcp.Close() // closed before, by Start, or now
+		if err := l.closeReach(); err != nil {               // whoever had the address next would reach what this one did
+			l.n.log.Error("what a sandbox reached could not be closed; its address is not used again", "address", l.Addr(), "err", err)
+			return
+		}
 		l.n.mu.Lock()
 		delete(l.n.used, l.host)
 		l.n.mu.Unlock()

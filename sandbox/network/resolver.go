@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"golang.org/x/net/dns/dnsmessage"
+
+	"github.com/rouse-dev/rouse/sandbox/egress"
 )
 
 const (
@@ -73,6 +75,7 @@ func parseResolvers(conf string) []netip.AddrPort {
 // forwarder is the resolver of one sandbox.
 type forwarder struct {
 	r      *resolver
+	guard  guard // nil: everything may be asked for
 	udp    net.PacketConn
 	tcp    net.Listener
 	cancel context.CancelFunc
@@ -80,8 +83,8 @@ type forwarder struct {
 	active sync.WaitGroup
 }
 
-// serve answers on two sockets that are bound. The files stay the caller's.
-func (r *resolver) serve(udp, tcp *os.File) (*forwarder, error) {
+// serve answers on two sockets that are bound, what g lets be asked for. The files stay the caller's.
+func (r *resolver) serve(udp, tcp *os.File, g guard) (*forwarder, error) {
 	pc, err := net.FilePacketConn(udp)
 	if err != nil {
 		return nil, fmt.Errorf("serve names: %w", err)
@@ -92,7 +95,7 @@ func (r *resolver) serve(udp, tcp *os.File) (*forwarder, error) {
 		return nil, fmt.Errorf("serve names: %w", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	f := &forwarder{r: r, udp: pc, tcp: l, cancel: cancel, slots: make(chan struct{}, queriesMax)}
+	f := &forwarder{r: r, guard: g, udp: pc, tcp: l, cancel: cancel, slots: make(chan struct{}, queriesMax)}
 	f.active.Go(func() { f.serveUDP(ctx) })
 	f.active.Go(func() { f.serveTCP(ctx) })
 	return f, nil
@@ -121,7 +124,7 @@ func (f *forwarder) serveUDP(ctx context.Context) {
 		}
 		f.active.Go(func() {
 			defer func() { <-f.slots }()
-			if answer := f.r.ask(ctx, "udp", query[:n]); answer != nil {
+			if answer := f.answer(ctx, "udp", query[:n]); answer != nil {
 				_, _ = f.udp.WriteTo(answer, from)
 			}
 		})
@@ -151,7 +154,7 @@ func (f *forwarder) serveTCP(ctx context.Context) {
 				if err != nil {
 					return
 				}
-				answer := f.r.ask(ctx, "tcp", query)
+				answer := f.answer(ctx, "tcp", query)
 				if answer == nil || writeFrame(c, answer) != nil {
 					return
 				}
@@ -177,13 +180,13 @@ func (r *resolver) ask(ctx context.Context, network string, query []byte) []byte
 			return out
 		}
 	}
-	return failure(head, query)
+	return refusal(head, query, dnsmessage.RCodeServerFailure)
 }
 
-// failure is the answer that nobody knows.
-func failure(head dnsmessage.Header, query []byte) []byte {
+// refusal is an answer without any.
+func refusal(head dnsmessage.Header, query []byte, code dnsmessage.RCode) []byte {
 	m := dnsmessage.Message{Header: dnsmessage.Header{ID: head.ID, Response: true, OpCode: head.OpCode,
-		RecursionDesired: head.RecursionDesired, RecursionAvailable: true, RCode: dnsmessage.RCodeServerFailure}}
+		RecursionDesired: head.RecursionDesired, RecursionAvailable: true, RCode: code}}
 	var p dnsmessage.Parser
 	if _, err := p.Start(query); err == nil {
 		m.Questions, _ = p.AllQuestions() // without them, if they cannot be read
@@ -245,7 +248,7 @@ func clean(answer []byte) ([]byte, error) {
 	}
 	public := func(r dnsmessage.Resource) bool {
 		a, ok := address(r)
-		refused := ok && IsRefused(a)
+		refused := ok && egress.IsRefused(a)
 		if name := strings.ToLower(r.Header.Name.String()); refused {
 			inside[name] = true
 		} else if ok {
@@ -262,7 +265,7 @@ func clean(answer []byte) ([]byte, error) {
 			return !hollow
 		case *dnsmessage.PTRResource:
 			a, ok := reverse(r.Header.Name.String())
-			return !ok || !IsRefused(a)
+			return !ok || !egress.IsRefused(a)
 		case *dnsmessage.SRVResource:
 			target := strings.ToLower(b.Target.String())
 			return !inside[target] || reachable[target]

@@ -14,22 +14,9 @@ import (
 	"time"
 
 	"golang.org/x/net/dns/dnsmessage"
-)
 
-func TestIsRefused(t *testing.T) {
-	for a, want := range map[string]bool{
-		"8.8.8.8": false, "11.22.33.44": false, "172.15.0.1": false, "172.32.0.1": false, "100.63.0.1": false, "100.128.0.1": false,
-		"192.169.0.1": false, "223.255.255.255": false, "2606:4700::1111": false,
-		"10.0.0.1": true, "172.16.0.1": true, "172.31.255.255": true, "192.168.1.1": true, "100.64.0.1": true, "127.0.0.1": true,
-		"169.254.169.254": true, "0.0.0.0": true, "224.0.0.1": true, "255.255.255.255": true, "198.18.0.1": true,
-		"::1": true, "fe80::1": true, "fd00:ec2::254": true, "ff02::1": true, "::ffff:10.0.0.1": true, "::ffff:8.8.8.8": true,
-		"64:ff9b::a00:1": true, "2002:a00:1::": true,
-	} {
-		if got := IsRefused(netip.MustParseAddr(a)); got != want {
-			t.Errorf("%s: got %v, want %v", a, got, want)
-		}
-	}
-}
+	"github.com/rouse-dev/rouse/sandbox/egress"
+)
 
 func TestParseResolvers(t *testing.T) {
 	for conf, want := range map[string]string{
@@ -122,7 +109,7 @@ func FuzzClean(f *testing.F) {
 			t.Fatalf("a cleaned answer cannot be read: %v", err)
 		}
 		for _, r := range append(m.Answers, m.Additionals...) {
-			if a, ok := address(r); ok && IsRefused(a) {
+			if a, ok := address(r); ok && egress.IsRefused(a) {
 				t.Errorf("a cleaned answer holds %s", a)
 			}
 		}
@@ -210,7 +197,7 @@ func TestServe(t *testing.T) {
 	udp, _ := pc.(*net.UDPConn).File()
 	tcp, _ := l.(*net.TCPListener).File()
 	_, _ = pc.Close(), l.Close()
-	f, err := r.serve(udp, tcp)
+	f, err := r.serve(udp, tcp, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

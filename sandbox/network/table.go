@@ -14,51 +14,37 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rouse-dev/rouse/sandbox/cgroup"
+	"github.com/rouse-dev/rouse/sandbox/egress"
 )
-
-// Refused are the addresses that are not the public internet
-// (https://www.iana.org/assignments/iana-ipv4-special-registry and -ipv6-special-registry).
-func Refused() []netip.Prefix {
-	var list []netip.Prefix
-	for _, p := range []string{"0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12",
-		"192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24",
-		"203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4",
-		"::/128", "::1/128", "::ffff:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48", "100::/64", "2001::/23", "2001:db8::/32", "2002::/16",
-		"fc00::/7", "fe80::/10", "ff00::/8"} {
-		list = append(list, netip.MustParsePrefix(p))
-	}
-	return list
-}
-
-// IsRefused reports whether a sandbox cannot reach a.
-func IsRefused(a netip.Addr) bool {
-	for _, p := range Refused() {
-		if p.Contains(a) || a.Is4In6() && p.Contains(a.Unmap()) {
-			return true
-		}
-	}
-	return false
-}
 
 const tablePrefix = "rouse-"
 
 // makeTable puts the rules in place, in one transaction:
 //
 //	chain forward: iif BRIDGE   established: accept
-//	                            from outside SUBNET, back out of BRIDGE, or to what is refused: drop
+//	                            from outside SUBNET, or back out of BRIDGE: drop
+//	                            to what is refused: go to chain "refuse"
 //	                            from an address with connectionsMax connections: drop
+//	                            from an address in the map "reach": go to the chain that it says (reach.go)
 //	                            else accept
 //	               oif BRIDGE   established or related: accept, else drop
 //	chain input:   iif BRIDGE   drop
 //	chain out:     from SUBNET, not back out of BRIDGE: masquerade
 func (n *Network) makeTable() error {
-	err := n.setTable(true)
-	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EOPNOTSUPP) { // no connlimit in this kernel
-		n.log.Warn("nothing keeps one sandbox from using up the host's table of connections", "err", err)
-		err = n.setTable(false)
+	var err error
+	for _, f := range []features{{true, true}, {connlimit: true}, {reject: true}, {}} {
+		if err = n.setTable(f); !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EOPNOTSUPP) {
+			if err == nil && !f.connlimit {
+				n.log.Warn("nothing keeps one sandbox from using up the host's table of connections: this kernel has no nft_connlimit")
+			}
+			break
+		}
 	}
 	return err
 }
+
+// features are what not every kernel has: counting connections; refusing packets with a word, not silently.
+type features struct{ connlimit, reject bool }
 
 // connectionsMax is how many connections the host tracks for one sandbox, answered or not: twice the files that it may
 // open, for those that are ending. The table is the whole host's (262,144 entries by default), an entry of a packet that
@@ -78,7 +64,7 @@ func (n *Network) limitConnections(c *nftables.Conn, t *nftables.Table) ([]expr.
 	}, nil
 }
 
-func (n *Network) setTable(limited bool) error {
+func (n *Network) setTable(f features) error {
 	c, err := nftables.New()
 	if err != nil {
 		return fmt.Errorf("open nftables: %w", err)
@@ -93,23 +79,29 @@ func (n *Network) setTable(limited bool) error {
 	rule := func(chain *nftables.Chain, parts ...[]expr.Any) {
 		c.AddRule(&nftables.Rule{Table: t, Chain: chain, Exprs: join(parts)})
 	}
+	addRefuse(c, t, f.reject)
 	br := n.bridge.Name
 	from, to := iface(expr.MetaKeyIIFNAME, expr.CmpOpEq, br), iface(expr.MetaKeyOIFNAME, expr.CmpOpEq, br)
 	rule(forward, from, tracked(expr.CtStateBitESTABLISHED), verdict(expr.VerdictAccept))
 	rule(forward, from, to, verdict(expr.VerdictDrop))
 	rule(forward, from, within(offSource, n.subnet, expr.CmpOpNeq), verdict(expr.VerdictDrop))
-	for _, p := range Refused() {
+	for _, p := range egress.Refused() {
 		if p.Addr().Is4() {
-			rule(forward, from, within(offDestination, p, expr.CmpOpEq), verdict(expr.VerdictDrop))
+			rule(forward, from, within(offDestination, p, expr.CmpOpEq), gotoChain(refuse))
 		}
 	}
-	if limited {
+	if f.connlimit {
 		tooMany, err := n.limitConnections(c, t)
 		if err != nil {
 			return err
 		}
 		rule(forward, from, tooMany, verdict(expr.VerdictDrop))
 	}
+	some, err := addReach(c, t)
+	if err != nil {
+		return err
+	}
+	rule(forward, from, some)
 	rule(forward, from, verdict(expr.VerdictAccept))
 	rule(forward, to, tracked(expr.CtStateBitESTABLISHED|expr.CtStateBitRELATED), verdict(expr.VerdictAccept))
 	rule(forward, to, verdict(expr.VerdictDrop))

@@ -17,6 +17,7 @@ import (
 	"github.com/rouse-dev/rouse"
 	"github.com/rouse-dev/rouse/sandbox"
 	"github.com/rouse-dev/rouse/sandbox/cgroup"
+	"github.com/rouse-dev/rouse/sandbox/egress"
 	"github.com/rouse-dev/rouse/sandbox/network"
 	"github.com/rouse-dev/rouse/sandbox/script"
 )
@@ -46,6 +47,7 @@ type Sandbox struct {
 
 	mu     sync.Mutex
 	limits sandbox.Limits // guarded by mu
+	egress egress.Policy  // guarded by call
 	timing sandbox.Timing // guarded by mu once create has returned
 	exec   bool           // guarded by mu: Exec was called
 	main   int            // guarded by call: the payload's pid inside, 0 before
@@ -169,6 +171,23 @@ func (b *Sandbox) Limit(change sandbox.Limits) error {
 	b.mu.Lock()
 	b.limits = l
 	b.mu.Unlock()
+	return nil
+}
+
+// Reach narrows what the sandbox reaches.
+func (b *Sandbox) Reach(p egress.Policy) error {
+	b.call.Lock()
+	defer b.call.Unlock()
+	if b.isEnded() {
+		return errEnded(b.id)
+	}
+	if b.link == nil || p.All() { // nothing to narrow, or nothing that would
+		return nil
+	}
+	b.egress = b.egress.And(p)
+	if err := b.link.Restrict(b.egress); err != nil {
+		return fmt.Errorf("egress of sandbox %s: %w", b.id, err)
+	}
 	return nil
 }
 

@@ -29,7 +29,7 @@ func (d *Driver) Create(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox
 	if err := spec.Validate(); err != nil {
 		return nil, err
 	}
-	if spec.Egress && d.net == nil {
+	if !spec.Egress.None() && d.net == nil {
 		return nil, rouse.Errorf(rouse.Unsupported, "sandboxes of this node have no public egress: %w", d.netErr)
 	}
 	b, err := d.create(ctx, spec)
@@ -45,7 +45,7 @@ func (d *Driver) create(ctx context.Context, spec sandbox.Spec) (*Sandbox, error
 	if err != nil {
 		return nil, err
 	}
-	b := &Sandbox{d: d, id: "s" + strconv.FormatInt(d.number.Add(1), 10), limits: spec.Limits,
+	b := &Sandbox{d: d, id: "s" + strconv.FormatInt(d.number.Add(1), 10), limits: spec.Limits, egress: spec.Egress,
 		done: make(chan struct{}), over: make(chan struct{}), replies: make(chan message, 1)}
 	b.timing.Image = took
 	if b.limits.TmpBytes == 0 {
@@ -126,10 +126,15 @@ func (d *Driver) build(ctx context.Context, b *Sandbox, img *helper, spec sandbo
 	b.timing.Limits = time.Since(lap)
 	lap = time.Now()
 	f := newFiles(doors)
-	if spec.Egress {
+	if !spec.Egress.None() {
 		var err error
 		if b.link, err = d.net.Take(ctx); err != nil {
 			return err
+		}
+		if !spec.Egress.All() {
+			if err := b.link.Restrict(spec.Egress); err != nil {
+				return err
+			}
 		}
 		f.list = append(f.list, int(b.link.File().Fd()))
 		f.net = len(f.list)

@@ -28,7 +28,7 @@ import (
 func node() {
 	d, err := ns.Open(context.Background(), ns.Config{Egress: os.Geteuid() == 0})
 	check(err)
-	spec := sandbox.Spec{Limits: sandbox.LambdaLimits(128, 16), Egress: os.Geteuid() == 0}
+	spec := sandbox.Spec{Limits: sandbox.LambdaLimits(128, 16), Egress: everything(os.Geteuid() == 0)}
 	_, err = d.Create(context.Background(), spec)
 	check(err)
 	for _, frozen := range []bool{false, true} {
@@ -171,11 +171,11 @@ func groupsOf(owner string) (list []string) {
 // TestFiftyAtOnce: a burst is only a queue.
 func TestFiftyAtOnce(t *testing.T) {
 	d := open(t, ns.Config{Egress: true})
-	egress := d.Report().Egress()
+	reaches := d.Report().Egress()
 	var wg sync.WaitGroup
 	for i := range 50 {
 		wg.Go(func() {
-			b, err := d.Create(context.Background(), sandbox.Spec{Limits: sandbox.LambdaLimits(128, 16), Egress: egress && i%2 == 0})
+			b, err := d.Create(context.Background(), sandbox.Spec{Limits: sandbox.LambdaLimits(128, 16), Egress: everything(reaches && i%2 == 0)})
 			if err != nil {
 				t.Errorf("create: %v", err)
 				return
@@ -202,10 +202,10 @@ func TestNoLeaks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	egress := d.Report().Egress()
+	reaches := d.Report().Egress()
 	code := t.TempDir()
 	live := func(i int) {
-		b, err := d.Create(context.Background(), sandbox.Spec{Limits: sandbox.LambdaLimits(128, 16), Egress: egress && i%10 == 3})
+		b, err := d.Create(context.Background(), sandbox.Spec{Limits: sandbox.LambdaLimits(128, 16), Egress: everything(reaches && i%10 == 3)})
 		if err != nil {
 			t.Fatal(err)
 		}

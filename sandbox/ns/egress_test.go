@@ -21,6 +21,7 @@ import (
 	"github.com/rouse-dev/rouse"
 	"github.com/rouse-dev/rouse/sandbox"
 	"github.com/rouse-dev/rouse/sandbox/cgroup"
+	"github.com/rouse-dev/rouse/sandbox/egress"
 	"github.com/rouse-dev/rouse/sandbox/network"
 	"github.com/rouse-dev/rouse/sandbox/ns"
 	"github.com/rouse-dev/rouse/sandbox/sandboxtest"
@@ -32,9 +33,15 @@ const (
 	internetGate = "11.22.33.1"
 )
 
+// More hosts of it.
+const (
+	internetSecond = "11.22.33.45"
+	internetThird  = "11.22.33.46"
+)
+
 var hidden = []string{"10.9.9.9", "169.254.169.254", "100.64.1.1", "192.168.77.7", "172.16.5.5", "198.18.0.5"}
 
-// internet makes it and serves HTTP on port 8080 of all its addresses and names on port 53.
+// internet makes it and serves HTTP on ports 8080 and 8081 of all its addresses and names on port 53.
 func internet(t *testing.T) {
 	t.Helper()
 	inside := make(chan func())
@@ -68,7 +75,7 @@ func internet(t *testing.T) {
 	must(t, netlink.AddrAdd(veth, address(t, internetGate+"/24")))
 	must(t, netlink.LinkSetUp(veth))
 	done := make(chan error)
-	var l net.Listener
+	var l, second net.Listener
 	var pc net.PacketConn
 	inside <- func() {
 		done <- func() error {
@@ -76,7 +83,7 @@ func internet(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			for _, a := range append([]string{internetHost + "/24"}, slash32(hidden)...) {
+			for _, a := range append([]string{internetHost + "/24", internetSecond + "/32", internetThird + "/32"}, slash32(hidden)...) {
 				if err := netlink.AddrAdd(eth, address(t, a)); err != nil {
 					return err
 				}
@@ -85,6 +92,9 @@ func internet(t *testing.T) {
 				return err
 			}
 			if l, err = net.Listen("tcp4", "0.0.0.0:8080"); err != nil {
+				return err
+			}
+			if second, err = net.Listen("tcp4", "0.0.0.0:8081"); err != nil {
 				return err
 			}
 			pc, err = net.ListenPacket("udp4", internetHost+":53")
@@ -96,11 +106,13 @@ func internet(t *testing.T) {
 		_, dst, _ := net.ParseCIDR(h + "/32")
 		must(t, netlink.RouteAdd(&netlink.Route{Dst: dst, Gw: net.ParseIP(internetHost), LinkIndex: veth.Index}))
 	}
-	go func() {
-		_ = http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "seen "+r.RemoteAddr) }))
-	}()
+	for _, l := range []net.Listener{l, second} {
+		go func() {
+			_ = http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "seen "+r.RemoteAddr) }))
+		}()
+	}
 	go serveNames(pc)
-	t.Cleanup(func() { _, _ = l.Close(), pc.Close() })
+	t.Cleanup(func() { _, _, _ = l.Close(), second.Close(), pc.Close() })
 }
 
 func slash32(list []string) (out []string) {
@@ -123,7 +135,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// serveNames answers that public.test is on the internet, inner.test not, and both.test both.
+// serveNames answers that public.test is on the internet, inner.test not, and both.test both; and what others below say.
 func serveNames(pc net.PacketConn) {
 	for {
 		b := make([]byte, 512)
@@ -137,8 +149,23 @@ func serveNames(pc net.PacketConn) {
 		}
 		m.Response, m.RecursionAvailable = true, true
 		m.Additionals = nil
+		asked := strings.ToLower(m.Questions[0].Name.String())
 		answers := map[string][]string{"public.test.": {internetHost}, "inner.test.": {"10.9.9.9"},
-			"both.test.": {"10.9.9.9", internetHost}}[m.Questions[0].Name.String()]
+			"both.test.": {"10.9.9.9", internetHost}, "x.below.test.": {internetSecond}, "below.test.": {internetSecond},
+			"inner.below.test.": {"10.9.9.9", "169.254.169.254"}, "both.below.test.": {"10.9.9.9", internetSecond}}[asked]
+		other := func(owner string, body dnsmessage.ResourceBody) {
+			m.Answers = append(m.Answers, dnsmessage.Resource{Header: dnsmessage.ResourceHeader{
+				Name: dnsmessage.MustNewName(owner), Class: dnsmessage.ClassINET, TTL: 1}, Body: body})
+		}
+		a := func(s string) dnsmessage.ResourceBody { return &dnsmessage.AResource{A: [4]byte(net.ParseIP(s).To4())} }
+		switch asked {
+		case "alias.below.test.": // leads to a name that is on no list
+			other(asked, &dnsmessage.CNAMEResource{CNAME: dnsmessage.MustNewName("Target.Elsewhere.test.")})
+			other("target.elsewhere.test.", a(internetSecond))
+		case "liar.below.test.": // speaks of others besides
+			other(asked, a(internetSecond))
+			other("public.test.", a(internetHost))
+		}
 		for _, a := range answers {
 			if m.Questions[0].Type == dnsmessage.TypeA {
 				m.Answers = append(m.Answers, dnsmessage.Resource{
@@ -193,7 +220,7 @@ func TestEgress(t *testing.T) {
 		_ = c.Close()
 	}
 
-	neighbour := sandboxtest.Create(t, d, sandbox.Spec{Egress: true})
+	neighbour := sandboxtest.Create(t, d, sandbox.Spec{Egress: egress.Everything()})
 	theirs := sandboxtest.Start(t, neighbour, python(t), "-c", `
 import socket
 l = socket.create_server(("0.0.0.0", 7777))
@@ -209,7 +236,7 @@ l.accept(); print("somebody came", flush=True)`)
 	for _, a := range hostAddresses(t) {
 		refused = append(refused, net.JoinHostPort(a, port))
 	}
-	b := sandboxtest.Create(t, d, sandbox.Spec{Egress: true})
+	b := sandboxtest.Create(t, d, sandbox.Spec{Egress: egress.Everything()})
 	args := append([]string{python(t), "-c", probe, "2", internetHost + ":8080", "public.test:8080", "both.test:8080"}, refused...)
 	p := sandboxtest.Start(t, b, args...)
 	for _, want := range []string{internetHost, "public.test", "both.test"} {
@@ -243,7 +270,7 @@ func TestConnectionsAreLimited(t *testing.T) {
 	needRoot(t)
 	internet(t)
 	d := openEgress(t)
-	b := sandboxtest.Create(t, d, sandbox.Spec{Egress: true})
+	b := sandboxtest.Create(t, d, sandbox.Spec{Egress: egress.Everything()})
 	p := sandboxtest.Start(t, b, python(t), "-c", `
 import socket, time
 tcp = socket.create_connection(("11.22.33.44", 8080), timeout=5)
@@ -274,7 +301,7 @@ time.sleep(60)`)
 	if count < 1000 || count > 2100 {
 		t.Errorf("connections of a sandbox that tried 4000: got %d, want some 2048", count)
 	}
-	other := sandboxtest.Create(t, d, sandbox.Spec{Egress: true})
+	other := sandboxtest.Create(t, d, sandbox.Spec{Egress: egress.Everything()})
 	q := sandboxtest.Start(t, other, python(t), "-c", probe, "5", internetHost+":8080")
 	if got := q.Line(); !strings.Contains(got, " reached ") {
 		t.Errorf("another sandbox: got %q, want the internet reached", got)
@@ -317,7 +344,7 @@ func TestNetworkLeavesNothing(t *testing.T) {
 		}
 	}
 	for range 10 {
-		b, err := d.Create(context.Background(), sandbox.Spec{Egress: true})
+		b, err := d.Create(context.Background(), sandbox.Spec{Egress: egress.Everything()})
 		must(t, err)
 		look()
 		b.Kill()
@@ -355,7 +382,7 @@ func bridges(t *testing.T, text string) (names []string) {
 
 func TestEgressRefusedWithoutNetwork(t *testing.T) {
 	d := open(t, ns.Config{})
-	if _, err := d.Create(t.Context(), sandbox.Spec{Egress: true}); rouse.KindOf(err) != rouse.Unsupported {
+	if _, err := d.Create(t.Context(), sandbox.Spec{Egress: egress.Everything()}); rouse.KindOf(err) != rouse.Unsupported {
 		t.Errorf("egress that was turned off: got %v, want kind unsupported", err)
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/rouse-dev/rouse/sandbox/egress"
 )
 
 // python is an interpreter that sandboxes see: one below /usr.
@@ -23,6 +25,14 @@ func python(t testing.TB) string {
 	}
 	t.Skip("needs a python3 below /usr")
 	return ""
+}
+
+// everything is the policy of who reaches the internet, or of who does not.
+func everything(reaches bool) egress.Policy {
+	if reaches {
+		return egress.Everything()
+	}
+	return egress.Policy{}
 }
 
 func nil0(t testing.TB) *os.File {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/rouse-dev/rouse"
 	"github.com/rouse-dev/rouse/sandbox"
+	"github.com/rouse-dev/rouse/sandbox/egress"
 )
 
 // Sandbox is one sandbox of this driver.
@@ -267,6 +268,23 @@ func (b *Sandbox) Limit(change sandbox.Limits) error {
 	l, err := b.limits.Merge(change)
 	b.limits = l
 	return err
+}
+
+// Reach takes a policy that allows everything: the network is the host's.
+func (b *Sandbox) Reach(p egress.Policy) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case b.ended:
+		return b.errEnded()
+	case !p.All():
+		return errNetwork()
+	}
+	return nil
+}
+
+func errNetwork() error {
+	return rouse.Errorf(rouse.Unsupported, "this machine's isolation (process) cannot keep functions from the network")
 }
 
 // Freeze stops the process group.

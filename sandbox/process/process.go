@@ -138,6 +138,9 @@ func (d *Driver) Create(_ context.Context, spec sandbox.Spec) (sandbox.Sandbox, 
 	if err := spec.Validate(); err != nil {
 		return nil, err
 	}
+	if !spec.Egress.All() && !spec.Egress.None() { // without any it has the host's network too, and the report says so
+		return nil, errNetwork()
+	}
 	b := &Sandbox{d: d, id: "s" + strconv.FormatInt(d.number.Add(1), 10), spec: spec, limits: spec.Limits,
 		done: make(chan struct{}), mounts: map[string]string{}}
 	b.dir = filepath.Join(d.dir, b.id)
@@ -196,7 +199,7 @@ func (d *Driver) Report() sandbox.Report {
 		missing(sandbox.CheckProcess, processes),
 		missing(sandbox.CheckUser, "functions run as the node's own user"),
 		missing(sandbox.CheckNetwork, "functions use the host's network, its private and loopback addresses included"),
-		{Name: sandbox.CheckEgress, State: sandbox.InForce, Detail: "by the host's network; it cannot be turned off"},
+		{Name: sandbox.CheckEgress, State: sandbox.InForce, Detail: "by the host's network; it can be neither turned off nor limited"},
 		calls,
 		missing(sandbox.CheckMemory, "a function can use all of the machine's memory"),
 		missing(sandbox.CheckCPU, "a function can use all processors"),

@@ -22,6 +22,7 @@ import (
 
 	"github.com/rouse-dev/rouse"
 	"github.com/rouse-dev/rouse/sandbox"
+	"github.com/rouse-dev/rouse/sandbox/egress"
 )
 
 // Create makes a sandbox that is killed at the end of the test.
@@ -404,6 +405,7 @@ func testRefusals(t *testing.T, d sandbox.Driver) {
 		"mount":  func() error { return b.Mount("/usr", sandbox.MountTask) },
 		"listen": func() error { _, _, err := b.Listen(0); return err },
 		"limit":  func() error { return b.Limit(sandbox.Limits{Pids: 3}) },
+		"reach":  func() error { return b.Reach(egress.Everything()) },
 		"freeze": b.Freeze,
 		"thaw":   b.Thaw,
 	} {
