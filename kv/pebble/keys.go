@@ -24,6 +24,7 @@ const (
 var (
 	keyFormat   = []byte{kindMeta, 'f'} // number
 	keyReserved = []byte{kindMeta, 'r'} // commit numbers and clock, see Store.reserve
+	keyEpoch    = []byte{kindMeta, 'e'} // number; absent: 0
 )
 
 func number(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
@@ -64,8 +65,10 @@ func logKey(log []byte, pos kv.Pos) []byte { return append(logPrefix(log), pos[:
 
 func trimKey(log []byte) []byte { return append([]byte{kindTrim}, log...) }
 
-// position is that of the i-th Append of a commit: 4 bytes of epoch (always 0 here), the commit's number, the index.
-func position(commit, i uint64) (p kv.Pos) {
+// position is that of the i-th Append of a commit: 4 bytes of epoch (how often the store was restored), the commit's number,
+// the index.
+func (s *Store) position(commit, i uint64) (p kv.Pos) {
+	binary.BigEndian.PutUint32(p[:], s.epoch)
 	binary.BigEndian.PutUint64(p[4:], commit)
 	binary.BigEndian.PutUint64(p[12:], i)
 	return p

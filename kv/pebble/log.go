@@ -20,7 +20,7 @@ func (s *Store) Read(ctx context.Context, log []byte, from kv.Pos, limit int) ([
 	if len(log) > kv.KeyMax {
 		return nil, kv.ErrTooLarge
 	}
-	end := logKey(log, position(s.durable.synced.Load()+1, 0))
+	end := logKey(log, s.position(s.durable.synced.Load()+1, 0))
 	snap := s.db.NewSnapshot()
 	defer snap.Close()
 	trimmed, commit, err := s.trimmed(snap, log)
@@ -101,7 +101,7 @@ func (s *Store) trim(log []byte, to kv.Pos) (*committed, error) {
 		return nil, err
 	}
 	// What nobody can have read yet stays, even if to lies beyond it.
-	if last := position(s.durable.synced.Load(), math.MaxUint64); bytes.Compare(to[:], last[:]) > 0 {
+	if last := s.position(s.durable.synced.Load(), math.MaxUint64); bytes.Compare(to[:], last[:]) > 0 {
 		to = last
 	}
 	was, _, err := s.trimmed(s.db, log)

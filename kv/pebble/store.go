@@ -78,6 +78,7 @@ type Store struct {
 	disk   *disk
 	folder *folder
 	log    *slog.Logger
+	epoch  uint32 // of positions of new records
 
 	clock   clock
 	stripes stripes
@@ -204,6 +205,10 @@ func (s *Store) recover(cfg Config) error {
 	} else if got := parseNumber(v); got > Format {
 		return fmt.Errorf("the store has format %d, written by a newer Rouse; this one knows %d", got, Format)
 	}
+	if v, _, err = s.meta(keyEpoch); err != nil {
+		return err
+	}
+	s.epoch = uint32(parseNumber(v))
 	v, _, err = s.meta(keyReserved)
 	if err != nil {
 		return err

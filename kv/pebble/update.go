@@ -135,7 +135,7 @@ func (s *Store) commit(t *tx, h *holding) (*committed, error) {
 	}
 	n := s.started.Load() + 1
 	for i, r := range t.logs {
-		if err := b.Set(logKey(r.log, position(n, uint64(i))), r.value, nil); err != nil {
+		if err := b.Set(logKey(r.log, s.position(n, uint64(i))), r.value, nil); err != nil {
 			return nil, errors.Join(s.mend(err), b.Close())
 		}
 	}
