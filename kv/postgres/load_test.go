@@ -136,8 +136,11 @@ func TestLoadIsWhole(t *testing.T) {
 			}
 			return boom
 		},
-		"a pair is none":        func(yield func(kv.Pair) error) error { return yield(kv.Pair{Key: []byte("x")}) },
-		"a key comes two times": func(yield func(kv.Pair) error) error { p := kv.Pair{Key: []byte("ka")}; return errors.Join(yield(p), yield(p)) },
+		"a pair is none": func(yield func(kv.Pair) error) error { return yield(kv.Pair{Key: []byte("x")}) },
+		"a key comes two times": func(yield func(kv.Pair) error) error {
+			p := kv.Pair{Key: []byte("ka")}
+			return errors.Join(yield(p), yield(p))
+		},
 	} {
 		cfg := postgres.Config{URL: server.URL(), Schema: pgtest.Schema()}
 		if err := postgres.Load(t.Context(), cfg, from); err == nil {

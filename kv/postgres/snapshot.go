@@ -29,7 +29,7 @@ func (s *Store) Snapshot(ctx context.Context, yield func(kv.Pair) error) error {
 		return s.told(ctx, err)
 	}
 	for _, part := range []struct {
-		sql  string
+		sql   string
 		entry func(v [][]byte) kv.Entry
 	}{
 		{`select k, v from {s}.kv order by k`, func(v [][]byte) kv.Entry {

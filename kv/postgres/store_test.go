@@ -37,7 +37,10 @@ func raise(tx kv.Tx, key string) (uint64, error) {
 	return n, err
 }
 
-func counter(t testing.TB, s kv.Store, key string) uint64 { t.Helper(); return count([]byte(value(t, s, key))) }
+func counter(t testing.TB, s kv.Store, key string) uint64 {
+	t.Helper()
+	return count([]byte(value(t, s, key)))
+}
 
 // value reads one key; absent is "-".
 func value(t testing.TB, s kv.Store, key string) string {
