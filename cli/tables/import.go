@@ -31,9 +31,6 @@ const (
 	stuckMax   = 5 * time.Minute
 )
 
-// saveEvery is how often an import writes down how far it has come, and says so.
-const saveEvery = time.Second
-
 func (sh *Shell) imports() *cobra.Command {
 	var restart bool
 	c := sh.own(&cobra.Command{
@@ -295,7 +292,7 @@ func (i *importer) wait(ctx context.Context, step func(string)) error {
 		i.mark.Lines, i.mark.Offset = i.under[0].line, i.under[0].offset
 		i.under = i.under[1:]
 	}
-	if time.Since(i.saved) < saveEvery {
+	if time.Since(i.saved) < sayEvery {
 		return nil
 	}
 	i.saved = time.Now()

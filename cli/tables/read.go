@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -252,11 +253,14 @@ func (t *table) read(ctx context.Context, operation string, in map[string]any, r
 	return nil
 }
 
+// sayEvery is how often something that takes long says how far it is.
+const sayEvery = time.Second
+
 // pages gives each item of a Query or a Scan to fn, at most limit; 0: all. more says that there may be others.
 func (t *table) pages(ctx context.Context, operation string, in map[string]any, limit int, fn func(item) error) (more bool, err error) {
 	step, end := t.sh.Progress()
 	defer end()
-	read, passed := 0, 0
+	read, passed, said := 0, 0, time.Now()
 	for {
 		var page struct {
 			Items            []item
@@ -280,8 +284,10 @@ func (t *table) pages(ctx context.Context, operation string, in map[string]any, 
 		if page.LastEvaluatedKey == nil {
 			return false, nil
 		}
-		read += page.ScannedCount
-		step(fmt.Sprintf("%d items read", read))
+		if read += page.ScannedCount; time.Since(said) >= sayEvery {
+			said = time.Now()
+			step(fmt.Sprintf("%d items read", read))
+		}
 		in["ExclusiveStartKey"] = page.LastEvaluatedKey
 	}
 }
