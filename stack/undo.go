@@ -153,8 +153,9 @@ func (r *run) leftovers(ctx context.Context) (list []victim, err error) {
 			list = append(list, victim{key: id, id: id, m: rec.Now, rec: rec, forget: true,
 				retain: retained(rec.Now.Deletion, false)})
 		case mine && rec.Action == actionReplace && rec.Before != nil:
-			list = append(list, victim{key: id, id: id, m: *rec.Before, retain: rec.Before.Replace == "Retain",
-				owner: rec})
+			// Whichever template says so: what was kept by mistake can be deleted, not the other way round.
+			list = append(list, victim{key: id, id: id, m: *rec.Before,
+				retain: rec.Before.Replace == "Retain" || rec.Now.Replace == "Retain", owner: rec})
 		}
 	}
 	return list, nil
