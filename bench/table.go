@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"time"
 )
 
 // What the rows of tables ask, and of what size: an item is about 100 bytes, as a session or a line of an order is.
@@ -118,12 +119,25 @@ func (b *bench) makeTable(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := b.awaitTable(ctx); err != nil {
+		return err
+	}
 	for i := 0; i < queryItems && ctx.Err() == nil; i++ {
 		if _, err := b.call("PutItem", putInput("many", fmt.Sprintf("%03d", i))); err != nil {
 			return err
 		}
 	}
 	return ctx.Err()
+}
+
+func (b *bench) awaitTable(ctx context.Context) error {
+	return until(ctx, 10*time.Second, func() error {
+		out, err := b.call("DescribeTable", `{"TableName":"`+tableName+`"}`)
+		if err == nil && !strings.Contains(out, `"ACTIVE"`) {
+			err = fmt.Errorf("the table is not active: %s", out)
+		}
+		return err
+	})
 }
 
 const payload = `"name":{"S":"a teapot, blue"},"price":{"N":"12.95"},"stock":{"N":"7"},"tags":{"SS":["kitchen","tea"]}`
