@@ -319,11 +319,9 @@ func removeTable(ctx context.Context, c Client, r *Request) error {
 	})
 }
 
-// replacesTable: a table is in memory or it is not, and an attribute keeps its type.
+// replacesTable: a table is in memory, within its bound, or it is not; and an attribute keeps its type.
 func replacesTable(old, props map[string]any) bool {
-	_, was := tagMap(old["Tags"])[cacheTag]
-	_, is := tagMap(props["Tags"])[cacheTag]
-	if was != is {
+	if tagMap(old["Tags"])[cacheTag] != tagMap(props["Tags"])[cacheTag] {
 		return true
 	}
 	types := attributeTypes(old)
