@@ -1,0 +1,110 @@
+package dynamodb_test
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/rouse-dev/rouse"
+)
+
+// TestNeeds holds what each operation asks for, with the condition keys of fine-grained access, as AWS documents them:
+// https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/specifying-conditions.html
+func TestNeeds(t *testing.T) {
+	_, door, changes := open(t)
+	send(t, door, root, "CreateTable", `{"TableName":"tab","AttributeDefinitions":[{"AttributeName":"a","AttributeType":"S"},{"AttributeName":"n","AttributeType":"N"}],
+		"KeySchema":[{"AttributeName":"a","KeyType":"HASH"}],"BillingMode":"PAY_PER_REQUEST",
+		"GlobalSecondaryIndexes":[{"IndexName":"byN","KeySchema":[{"AttributeName":"n","KeyType":"HASH"}],"Projection":{"ProjectionType":"ALL"}}]}`)
+	const tab = "arn:aws:dynamodb:us-east-1:123456789012:table/tab"
+	user := rouse.Origin{Principal: rouse.Principal{Account: acc, ARN: "arn:aws:iam::" + acc + ":user/u"}}
+	for _, c := range []struct{ operation, input, want string }{
+		{"DescribeTable", `{"TableName":"tab"}`, "DescribeTable " + tab},
+		{"DescribeTable", `{"TableName":"` + tab + `"}`, "DescribeTable " + tab},
+		{"ListTables", `{}`, "ListTables *"},
+		{"CreateTable", `{"TableName":"new","AttributeDefinitions":[],"KeySchema":[{"AttributeName":"a","KeyType":"HASH"}],"Tags":[{"Key":"k","Value":"v"}]}`,
+			"CreateTable arn:aws:dynamodb:us-east-1:123456789012:table/new; TagResource arn:aws:dynamodb:us-east-1:123456789012:table/new"},
+		{"TagResource", `{"ResourceArn":"` + tab + `","Tags":[{"Key":"k","Value":"v"}]}`, "TagResource " + tab},
+		{"DescribeLimits", `{}`, "DescribeLimits *"},
+		{"GetItem", `{"TableName":"tab","Key":{"a":{"S":"u1"}},"ReturnConsumedCapacity":"TOTAL"}`,
+			"GetItem " + tab + " Attributes=a LeadingKeys=u1 ReturnConsumedCapacity=TOTAL"},
+		{"GetItem", `{"TableName":"tab","Key":{"a":{"S":"u1"}},"ProjectionExpression":"b.c, #d[0]","ExpressionAttributeNames":{"#d":"d"}}`,
+			"GetItem " + tab + " Attributes=a,b,d LeadingKeys=u1"},
+		{"PutItem", `{"TableName":"tab","Item":{"a":{"S":"u1"},"b":{"S":"x"}},"ConditionExpression":"attribute_not_exists(c)","ReturnValues":"ALL_OLD"}`,
+			"PutItem " + tab + " Attributes=a,b,c LeadingKeys=u1 ReturnValues=ALL_OLD"},
+		{"UpdateItem", `{"TableName":"tab","Key":{"a":{"S":"u1"}},"UpdateExpression":"SET b = c + :v REMOVE d.e","ExpressionAttributeValues":{":v":{"N":"1"}},"ReturnValues":"UPDATED_NEW"}`,
+			"UpdateItem " + tab + " Attributes=a,b,c,d LeadingKeys=u1 ReturnValues=UPDATED_NEW"},
+		{"DeleteItem", `{"TableName":"tab","Key":{"a":{"S":"u1"}}}`, "DeleteItem " + tab + " Attributes=a LeadingKeys=u1"},
+		{"DeleteItem", `{"TableName":"none","Key":{"a":{"S":"u1"}}}`, "DeleteItem arn:aws:dynamodb:us-east-1:123456789012:table/none Attributes=a"},
+		{"Query", `{"TableName":"tab","KeyConditionExpression":"a = :a","ExpressionAttributeValues":{":a":{"S":"u1"}}}`,
+			"Query " + tab + " Attributes=a LeadingKeys=u1 Select=ALL_ATTRIBUTES"},
+		{"Query", `{"TableName":"tab","IndexName":"byN","KeyConditionExpression":"n = :n","ExpressionAttributeValues":{":n":{"N":"1.50"}},"ProjectionExpression":"b"}`,
+			"Query " + tab + "/index/byN Attributes=b,n LeadingKeys=1.5 Select=SPECIFIC_ATTRIBUTES"},
+		{"Scan", `{"TableName":"tab","FilterExpression":"b = :b","ExpressionAttributeValues":{":b":{"S":"x"}},"Select":"COUNT"}`,
+			"Scan " + tab + " Attributes=b Select=COUNT"},
+		{"Scan", `{"TableName":"tab","IndexName":"byN"}`, "Scan " + tab + "/index/byN Select=ALL_PROJECTED_ATTRIBUTES"},
+		{"BatchGetItem", `{"RequestItems":{"tab":{"Keys":[{"a":{"S":"u1"}},{"a":{"S":"u2"}}]},"two":{"Keys":[{"x":{"S":"1"}}]}}}`,
+			"BatchGetItem " + tab + " Attributes=a LeadingKeys=u1,u2; BatchGetItem arn:aws:dynamodb:us-east-1:123456789012:table/two Attributes=x"},
+		{"BatchWriteItem", `{"RequestItems":{"tab":[{"PutRequest":{"Item":{"a":{"S":"u1"},"b":{"S":"x"}}}},{"DeleteRequest":{"Key":{"a":{"S":"u2"}}}}]}}`,
+			"BatchWriteItem " + tab + " Attributes=a,b LeadingKeys=u1,u2"},
+		{"TransactGetItems", `{"TransactItems":[{"Get":{"TableName":"tab","Key":{"a":{"S":"u1"}}}}]}`,
+			"GetItem " + tab + " Attributes=a EnclosingOperation=TransactGetItems LeadingKeys=u1"},
+		{"TransactWriteItems", `{"TransactItems":[{"Put":{"TableName":"tab","Item":{"a":{"S":"u1"}}}},{"ConditionCheck":{"TableName":"tab","Key":{"a":{"S":"u2"}},"ConditionExpression":"attribute_exists(b)"}}]}`,
+			"PutItem " + tab + " Attributes=a EnclosingOperation=TransactWriteItems LeadingKeys=u1; " +
+				"ConditionCheckItem " + tab + " Attributes=a,b EnclosingOperation=TransactWriteItems LeadingKeys=u2"},
+		{"DescribeStream", `{"StreamArn":"` + tab + `/stream/2026-01-01T00:00:00.000"}`, "DescribeStream " + tab + "/stream/2026-01-01T00:00:00.000"},
+		{"ListStreams", `{}`, "ListStreams *"},
+	} {
+		s := door
+		if strings.HasSuffix(c.operation, "Stream") || strings.HasSuffix(c.operation, "Streams") {
+			s = changes
+		}
+		e, err := compiled(t, s).Operation(c.operation)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in, err := e.DecodeJSON([]byte(c.input), nil)
+		if err != nil {
+			t.Fatalf("%s %s: %v", c.operation, c.input, err)
+		}
+		needs, err := e.Needs(t.Context(), user, in)
+		if err != nil {
+			t.Fatalf("%s %s: %v", c.operation, c.input, err)
+		}
+		if got := written(needs); got != c.want {
+			t.Errorf("%s %s:\n got %s\nwant %s", c.operation, c.input, got, c.want)
+		}
+	}
+}
+
+// written writes needs on one line.
+func written(needs []rouse.Need) string {
+	var list []string
+	for _, n := range needs {
+		line := strings.TrimPrefix(n.Action, "dynamodb:") + " " + n.Resource
+		for _, k := range slices.Sorted(maps.Keys(n.Conditions)) {
+			values := slices.Clone(n.Conditions[k])
+			slices.Sort(values)
+			line += fmt.Sprintf(" %s=%s", strings.TrimPrefix(k, "dynamodb:"), strings.Join(values, ","))
+		}
+		list = append(list, line)
+	}
+	return strings.Join(list, "; ")
+}
+
+// TestAudit holds which calls leave an event: those on tables, not those on data.
+func TestAudit(t *testing.T) {
+	_, door, _ := open(t)
+	audited := map[string]bool{"CreateTable": true, "UpdateTable": true, "DeleteTable": true, "TagResource": true, "UntagResource": true,
+		"UpdateTimeToLive": true, "UpdateContinuousBackups": true}
+	for _, op := range door.Operations {
+		e, err := compiled(t, door).Operation(op.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Audited() != audited[op.Name] {
+			t.Errorf("%s: got audited %v, want %v", op.Name, e.Audited(), audited[op.Name])
+		}
+	}
+}
