@@ -110,6 +110,9 @@ func (a *app) facts(s status) {
 	}
 }
 
+// egressList is what a node says instead of "public egress" when a list limits it.
+const egressList = "public egress to a list"
+
 // isolation is one line on what separates functions from each other and from the machine; `rouse status` and `rouse doctor`
 // have the rest.
 func isolation(s status) string {
@@ -124,7 +127,7 @@ func isolation(s status) string {
 		{strings.HasPrefix(s.Isolation.Driver, "ns"), "namespaces", "no namespaces"},
 		{has("memory limit", "cpu limit"), "cgroups", "no memory and CPU limits"},
 		{has("system call filter"), "seccomp", "no system call filter"},
-		{has("public egress"), "", "no internet"},
+		{has("public egress") || has(egressList), "", "no internet"},
 	} {
 		switch {
 		case !p.there:
@@ -137,8 +140,11 @@ func isolation(s status) string {
 	if line == "" {
 		line = "processes of their own"
 	}
-	if has("public egress") {
+	switch {
+	case has("public egress"):
 		line += " · functions reach the internet"
+	case has(egressList):
+		line += " · functions reach what --egress lists"
 	}
 	if len(without) > 0 {
 		line += " · " + strings.Join(without, ", ") + " (see rouse doctor)"

@@ -93,6 +93,9 @@ func language() []Support {
 		{sec, "Parameters", differs, "String, Number, lists of these; no AWS::SSM::Parameter::Value<…> and other AWS types"},
 		{sec, "Mappings, Conditions, Outputs with Export, Metadata, DependsOn, DeletionPolicy, UpdateReplacePolicy",
 			works, ""},
+		{sec, "Metadata rouse:egress of a function, rouse:cache of a table", works,
+			"not on AWS, which ignores it: becomes a tag, which says what the function reaches of the internet (on, off, allow:HOST:PORT,…), " +
+				"how large a table in memory is"},
 		{sec, "Rules, Hooks, CreationPolicy, UpdatePolicy, custom resources, nested stacks, macros", notImplemented,
 			""},
 		{sls, "Globals", works, ""},

@@ -71,10 +71,14 @@ TracingConfig object -- the mode is kept and nothing is traced yet {
 VpcConfig no
 `
 
+// egressTag says what a function may reach of the public internet: on, off or allow: with a list. Under Metadata of a resource
+// the same key does the same, in templates that have to deploy on AWS.
+const egressTag = "rouse:egress"
+
 func lambdaTypes() []*Type {
 	return append(permissionTypes(), &Type{Name: "AWS::Lambda::Function", Properties: properties(functionTable),
 		Attributes: []string{"Arn"},
-		naming:     naming{property: "FunctionName", max: 64}, tags: "Tags",
+		naming:     naming{property: "FunctionName", max: 64}, tags: "Tags", mark: egressTag,
 		create: createFunction, update: updateFunction, ready: functionReady, check: checkFunction,
 		remove: func(ctx context.Context, c Client, r *Request) error {
 			return c.Call(ctx, "lambda", "DeleteFunction", map[string]any{"FunctionName": r.Physical}, nil)

@@ -15,7 +15,8 @@ exports.request = (service, method, path, headers, body, keys = {}) => new Promi
   if (token) all['x-amz-security-token'] = token;
   if (process.env._X_AMZN_TRACE_ID) all['x-amzn-trace-id'] = process.env._X_AMZN_TRACE_ID;
   const names = Object.keys(all).filter(n => n !== 'x-amzn-trace-id').map(n => n.toLowerCase()).sort();
-  const canonical = [method, path, '', ...names.map(n => n + ':' + all[n]), '', names.join(';'), hash(body)].join('\n');
+  const [file, query = ''] = path.split('?');
+  const canonical = [method, file.split('/').map(encodeURIComponent).join('/'), query.split('=').map(encodeURIComponent).join('='), ...names.map(n => n + ':' + all[n]), '', names.join(';'), hash(body)].join('\n');
   const scope = [date.slice(0, 8), process.env.AWS_REGION, service, 'aws4_request'].join('/');
   let k = 'AWS4' + secret;
   for (const part of scope.split('/')) k = hmac(k, part);
