@@ -208,6 +208,9 @@ func (t *Tables) with(ctx context.Context, account, name string, fn func(*handle
 
 // refused reports whether err says that a request does not fit its table.
 func refused(err error) bool {
+	if err == nil {
+		return false
+	}
 	var c *Cancelled
 	if errors.As(err, &c) {
 		return slices.ContainsFunc(c.Reasons, func(r Reason) bool { return r.Code == ReasonInvalid })
