@@ -231,7 +231,7 @@ func (i *Identity) Session(_ context.Context, account, roleARN, sessionName stri
 	if r == nil || r.Account != account || !i.Assumable(roleARN, "lambda.amazonaws.com") {
 		return Credentials{}, notAssumable()
 	}
-	return i.session(r, cleanSession(sessionName), min(max(ttl, SessionMin), instanceSessionMax)).Credentials, nil
+	return i.session(r, cleanSession(sessionName), min(ttl, instanceSessionMax)).Credentials, nil
 }
 
 // Assumable reports whether the role exists and its trust policy lets service ("lambda.amazonaws.com") assume it: what a

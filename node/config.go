@@ -39,6 +39,8 @@ type Config struct {
 	LogMaxMB    int           // of one log group, oldest dropped first; default 256
 	PublicURL   string        // how clients reach the doors, when that is not http://Listen
 	Book        meter.Book    // prices; default AWS's list
+
+	keysLast time.Duration // how long the keys of an instance are good; default pool.CredentialsTTL
 }
 
 // settings are the names that a value has in rouse.toml, as a flag (--name) and in the environment (ROUSE_NAME, dashes

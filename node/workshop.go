@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -141,7 +142,7 @@ func (n *Node) maker(p *parts, report sandbox.Report) (*pool.Maker, error) {
 		Runtime:    func(v *catalog.Version) (pool.Runtime, error) { return p.runtimeOf(v, n.folder(runtimeFolder)) },
 		Code:       p.code,
 		Credentials: func(ctx context.Context, v *catalog.Version) (guest.Credentials, error) {
-			c, err := p.identity.Session(ctx, v.Account, v.Role, v.Name, pool.CredentialsTTL)
+			c, err := p.identity.Session(ctx, v.Account, v.Role, v.Name, cmp.Or(n.cfg.keysLast, pool.CredentialsTTL))
 			return guest.Credentials{AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey, SessionToken: c.SessionToken,
 				Expires: c.Expires}, err
 		},

@@ -29,7 +29,7 @@ const initTimeout = 10 * time.Second
 // bootTimeout bounds what is the platform's own: a generic runtime that is not up by then will not come.
 const bootTimeout = 30 * time.Second
 
-// credentialsTTL is how long an instance's keys last, and when they are replaced.
+// CredentialsTTL is how long an instance's keys last, and when they are replaced.
 const (
 	CredentialsTTL     = 6 * time.Hour
 	credentialsRenewal = time.Hour

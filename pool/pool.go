@@ -329,7 +329,7 @@ func (p *Pool) Run(ctx context.Context) error {
 	}
 }
 
-// reap ends what is idle for too long, dead, or of a version that is no longer current.
+// reap ends what is idle for too long, dead, about to be left with old keys, or of a version that is no longer current.
 func (p *Pool) reap(now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -343,7 +343,7 @@ func (p *Pool) reap(now time.Time) {
 	for e := p.idle.Front(); e != nil; {
 		inst := e.Value.(*instance)
 		e = e.Next()
-		if now.Sub(inst.idleSince) > p.cfg.KeepAlive || !inst.alive() {
+		if now.Sub(inst.idleSince) > p.cfg.KeepAlive || !inst.alive() || inst.keepsKeys && inst.expiring() {
 			p.discardIdle(inst)
 		}
 	}
