@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 )
 
-//go:embed node/*.cjs python/*.py
+//go:embed node/*.cjs node/*.mjs python/*.py
 var assets embed.FS
 
 // Install writes the bootstraps to dir, which the host then shows at /var/runtime. It is safe to call again, and beside

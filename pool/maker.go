@@ -40,6 +40,7 @@ type Runtime struct {
 	Kind        guest.Kind
 	Interpreter guest.Interpreter // zero for native code
 	Image       []sandbox.Bind    // the bootstrap and the interpreter
+	SDK         bool              // the AWS SDK comes with it
 }
 
 // Maker is what a pool needs to make instances. All functions must be safe for concurrent use.
@@ -55,12 +56,19 @@ type Maker struct {
 	Reach       func(v *catalog.Version) (egress.Policy, error) // what a version may reach of that; nil: all
 	Endpoint    func(ln net.Listener)                           // serves the platform to one instance until ln is closed
 	Spares      int                                             // sandboxes kept ready per image, empty and with a runtime up, default 2; negative: none
+	SpareBytes  int64                                           // what spares beyond these may take of memory, default a tenth of the machine
+	Compiled    string                                          // the folder where compiled code is kept; "": nothing is compiled ahead
 	Logger      *slog.Logger
 
-	mu      sync.Mutex
-	shelves []*shelf // guarded by mu; the one used last at the end
-	filler  sync.WaitGroup
-	ended   bool // guarded by mu
+	mu         sync.Mutex
+	shelves    []*shelf // guarded by mu; the one used last at the end
+	filler     sync.WaitGroup
+	ended      bool                   // guarded by mu
+	queue      []job                  // guarded by mu; the first is being done
+	stop       context.CancelFunc     // guarded by mu; ends the job that is being done
+	likes      map[like]guest.Preload // guarded by mu
+	codes      map[string]*guest.Code // guarded by mu
+	codesBytes int                    // guarded by mu; of codes
 }
 
 // Code is where a version's files are on this machine. Release must be called once, when no instance shows them any more.
@@ -125,13 +133,16 @@ func (m *Maker) tryMake(ctx context.Context, v *catalog.Version, phase string, t
 	stream := streamName(v.Number)
 	in.lines = newLines(v, m.Lines(v, stream))
 	st.lines = in.lines
-	defer m.refill(v, rt)
+	defer func() { m.refill(v, rt, m.preload(v, rt, code.Task)) }()
 	if err = m.furnish(ctx, in, v, rt, code, &st); err != nil {
 		return in, st, err
 	}
 	fn, err := m.function(ctx, in, v, code, stream)
 	if err != nil {
 		return in, st, err
+	}
+	if fn.Code = m.compiled(v, rt); fn.Code == nil && m.compilable(v, rt) {
+		m.enqueue(job{v, true}, againMax)
 	}
 	in.lines.initStart(v, m.Region, rt)
 	return in, st, m.load(ctx, in, fn, phase, timeout, &st)
@@ -177,7 +188,7 @@ func limitsOf(memoryMB, tmpMB int) sandbox.Limits {
 // furnish takes a sandbox, shows it the code, gives it its size, and brings the runtime up unless it is.
 func (m *Maker) furnish(ctx context.Context, in *instance, v *catalog.Version, rt Runtime, code Code, st *startup) error {
 	t := time.Now()
-	s, err := m.ready(ctx, v, rt)
+	s, err := m.ready(ctx, v, rt, m.preload(v, rt, code.Task))
 	if err != nil {
 		return fmt.Errorf("make sandbox: %w", err)
 	}
@@ -193,7 +204,7 @@ func (m *Maker) furnish(ctx context.Context, in *instance, v *catalog.Version, r
 		return nil
 	}
 	t = time.Now()
-	if err := m.boot(ctx, s, v.MemoryMB, guest.BootSettings(v.Environment), rt); err != nil {
+	if err := m.boot(ctx, s, guest.Config{MemoryMB: v.MemoryMB, Environment: guest.BootSettings(v.Environment)}, rt); err != nil {
 		return err
 	}
 	in.guest = s.guest
@@ -221,7 +232,9 @@ func (m *Maker) show(in *instance, v *catalog.Version, code Code) error {
 			return fmt.Errorf("mount layers: %w", err)
 		}
 	}
-	if err := in.box.Limit(limitsOf(v.MemoryMB, v.TmpMB)); err != nil {
+	limits := limitsOf(v.MemoryMB, v.TmpMB)
+	limits.Share = 100 // of its fair part: a spare is made with less
+	if err := in.box.Limit(limits); err != nil {
 		return fmt.Errorf("limit sandbox: %w", err)
 	}
 	ln, addr, err := in.box.Listen(endpointPort)

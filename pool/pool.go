@@ -325,6 +325,7 @@ func (p *Pool) Run(ctx context.Context) error {
 			return nil
 		case now := <-tick.C:
 			p.reap(now)
+			p.cfg.Maker.settle(now)
 		}
 	}
 }
@@ -396,7 +397,7 @@ func (p *Pool) Warm(v *catalog.Version) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.closed {
-		p.wg.Go(func() { p.cfg.Maker.warm(v) })
+		p.cfg.Maker.warm(v)
 	}
 }
 

@@ -22,7 +22,7 @@ func TestSparesOfAForgottenKind(t *testing.T) {
 			return pool.Runtime{Kind: guest.Provided, Image: []sandbox.Bind{{Source: "/" + v.Name, Target: "/image"}}}, nil
 		}
 	})
-	const kinds, kept = 20, 8
+	const kinds, kept = 40, 16
 	for i := range kinds {
 		b.pool.Warm(b.function(t, fmt.Sprint("f", i), "1", 128))
 	}

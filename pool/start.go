@@ -27,6 +27,7 @@ func (p *Pool) start(s *set) {
 		case <-ctx.Done():
 		}
 	})
+	p.cfg.Maker.expect(s.v)
 	g := grant{}
 	reserved, err := p.turn(ctx, s)
 	if g.err = err; reserved {

@@ -86,6 +86,7 @@ process.on('unhandledRejection', (reason, promise) => {
 let handler, streaming, isAsync, web;
 
 async function onInit(m) {
+  clearTimeout(idle);
   Object.assign(process.env, m.env);
   log.patch();
   const awslambda = {
@@ -250,11 +251,17 @@ function stream(context, payload, at, m) {
   })().catch((error) => fail(context, error));
 }
 
-// up says that a function can come. What its first moments need is loaded before.
+// up says that a function can come. One that does not come at once finds loaded what its first moments need.
+let idle;
+
 async function up() {
   const ahead = process.argv.splice(2)[0];
   const reads = ahead === undefined ? [] : await require('./preload.cjs').preload(ahead === 'modules');
   send('U', JSON.stringify({ version: process.versions.node, abi: process.versions.modules, reads }));
+  idle = setTimeout(() => {
+    require('./cache.cjs');
+    require('./load.cjs').warm();
+  }, 20);
 }
 
 up();

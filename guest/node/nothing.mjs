@@ -1,0 +1,1 @@
+// Nothing. To have imported it is to have brought up all that imports a module.
