@@ -55,6 +55,7 @@ type World struct {
 	Settings []Setting // of a node
 	Start    func(context.Context, NodeOptions) (Node, error)
 	Doctor   Doctor
+	State    State
 }
 
 // Setting is one thing that can be configured of a node: a flag, ROUSE_NAME in the environment, a line in rouse.toml.
@@ -183,7 +184,8 @@ func (a *app) root() *cobra.Command {
 			root.AddCommand(c)
 		}
 	}
-	add("run", a.devCommand(), a.serveCommand(), a.statusCommand(), a.stopCommand(), a.resetCommand())
+	add("run", a.devCommand(), a.serveCommand(), a.statusCommand(), a.stopCommand(), a.resetCommand(),
+		a.backupCommand(), a.restoreCommand(), a.storeCommand())
 	add("app", a.initCommand(), a.deployCommand(), a.deleteCommand(), a.listCommand(), a.invokeCommand())
 	add("see", a.logsCommand(), a.usageCommand(), a.tableCommand())
 	add("more", a.envCommand(), a.execCommand(), a.runtimeCommand(), a.doctorCommand(), a.versionCommand())

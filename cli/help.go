@@ -10,7 +10,7 @@ import (
 
 // groups are the headings of the list of commands, and what stands below each, in the order in which people need it.
 var groups = []struct{ id, title, commands string }{
-	{"run", "Run", "dev serve status stop reset"},
+	{"run", "Run", "dev serve status stop reset backup restore store"},
 	{"app", "Applications", "init deploy delete list invoke"},
 	{"see", "See what happens", "logs usage table"},
 	{"more", "More", "env exec runtime doctor version help"},

@@ -25,6 +25,7 @@ type status struct {
 	Plain     string    `json:"plain"`
 	URL       string    `json:"url"`
 	Data      string    `json:"data"`
+	Store     string    `json:"store"`
 	Isolation struct {
 		Driver  string   `json:"driver"`
 		Summary string   `json:"summary"`
@@ -99,6 +100,9 @@ func (a *app) facts(s status) {
 		a.fact("First API", a.style.code("http://"+s.Plain))
 	}
 	a.fact("Data", s.Data)
+	if strings.Contains(s.Store, "://") {
+		a.fact("Store", s.Store+a.style.dim("  blobs and the seal key stay in the data folder"))
+	}
 	a.fact("Instances", fmt.Sprintf("%d idle, %d busy, %d starting", s.Instances.Idle, s.Instances.Busy, s.Instances.Starting))
 	a.fact("Memory", fmt.Sprintf("%s this process, %s counted for instances", size(s.Memory.Node), size(s.Memory.Instances)))
 	a.fact("Isolation", isolation(s))

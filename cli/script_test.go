@@ -33,6 +33,7 @@ func TestMain(m *testing.M) {
 		os.Exit(cli.Main(context.Background(), os.Args[1:], cli.World{
 			In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Environ: os.Environ(), Version: "test",
 			Settings: node.Settings(), Start: node.Start, Doctor: node.Doctor,
+			State: cli.State{Copy: node.CopyStore, Restore: node.Restore, Verify: node.VerifyBackup},
 		}))
 	}})
 }

@@ -39,7 +39,7 @@ const settingFlag = "rouse.setting"
 // placeholders are what the values of settings are called in help.
 var placeholders = map[string]string{"listen": "HOST:PORT", "plain": "HOST:PORT", "metrics": "HOST:PORT", "region": "REGION",
 	"account": "ID", "isolation": "NAME",
-	"egress": "on|off|allow:…", "allow-host": "PORTS", "memory": "MIB", "concurrency": "N", "keep-alive": "TIME", "log-max": "MIB", "public-url": "URL"}
+	"egress": "on|off|allow:…", "allow-host": "PORTS", "memory": "MIB", "concurrency": "N", "store": "URL", "keep-alive": "TIME", "log-max": "MIB", "public-url": "URL"}
 
 // switches are settings that are on when their flag is given without a value.
 var switches = []string{"dev-key", "allow-weak-isolation"}
@@ -66,6 +66,11 @@ func (a *app) settingFlags(cmd *cobra.Command, wanted func(string) bool) {
 
 // startNode starts a node with the settings given as flags.
 func (a *app) startNode(ctx context.Context, cmd *cobra.Command, dev bool, dir string) (Node, error) {
+	return a.Start(ctx, a.nodeOptions(cmd, dev, dir))
+}
+
+// nodeOptions are the settings of a node as they were given.
+func (a *app) nodeOptions(cmd *cobra.Command, dev bool, dir string) NodeOptions {
 	o := NodeOptions{Dev: dev, Flags: map[string]string{}, Getenv: a.setenv, Log: a.Err, File: filepath.Join(dir, "rouse.toml")}
 	known := map[string]bool{}
 	for _, s := range a.Settings {
@@ -84,7 +89,7 @@ func (a *app) startNode(ctx context.Context, cmd *cobra.Command, dev bool, dir s
 			o.Flags["data"] = filepath.Join(dir, ".rouse")
 		}
 	}
-	return a.Start(ctx, o)
+	return o
 }
 
 // setenv reads a variable of a node; an empty one is as none.

@@ -12,6 +12,7 @@
 //	GET  runtimes           interpreters, and which runtime names map to them
 //	POST runtimes           installs one
 //	POST call/{Service}/{Operation}   any operation of any service, its input and output as JSON: as Caller does
+//	GET  backup             all state of the node, as package node/archive writes it
 //	POST stop               ends the node in order
 //
 // Feed is a broadcast with bounded queues: a reader that does not keep up loses lines, is told how many, and holds up
@@ -55,6 +56,7 @@ type Status struct {
 	Plain     string     `json:"plain,omitempty"`
 	URL       string     `json:"url"` // how clients reach the doors
 	Data      string     `json:"data"`
+	Store     string     `json:"store"` // its folder, or its URL without secrets
 	Isolation Isolation  `json:"isolation"`
 	Instances Instances  `json:"instances"`
 	Memory    MemoryUsed `json:"memory"`
@@ -101,6 +103,7 @@ type Config struct {
 	Runtimes func(ctx context.Context) ([]Runtime, error)
 	Add      func(ctx context.Context, name string, progress func(string)) error // installs a runtime
 	Stop     func()                                                              // begins to end the node
+	Backup   func(ctx context.Context, w io.Writer) error                        // writes all state
 	Now      func() time.Time                                                    // default time.Now
 }
 
@@ -130,6 +133,7 @@ func (d *Door) Service() wire.Service {
 			wire.Op("AddRuntime", "POST /_rouse/api/runtimes", need[AddRuntimeInput](d, "AddRuntime"), d.addRuntime),
 			wire.Op("Call", "POST /_rouse/api/call/{Service}/{Operation}", wire.NoNeeds[CallInput], d.call, wire.Unaudited(),
 				wire.BodyMax(callMax)),
+			wire.Op("GetBackup", "GET /_rouse/api/backup", need[wire.None](d, "GetBackup"), d.backup),
 			wire.Op("StopNode", "POST /_rouse/api/stop", need[wire.None](d, "StopNode"), d.stop),
 		},
 	}
@@ -294,6 +298,11 @@ type progress struct {
 	Step  string `json:"step,omitempty"`
 	Done  bool   `json:"done,omitempty"`
 	Error string `json:"error,omitempty"`
+}
+
+// backup is the node's state, secrets and all: whoever may ask for it may do anything.
+func (d *Door) backup(ctx context.Context, _ rouse.Origin, _ *wire.None) (*StreamOutput, error) {
+	return &StreamOutput{Type: "application/octet-stream", Body: func(w io.Writer) error { return d.cfg.Backup(ctx, w) }}, nil
 }
 
 func (d *Door) addRuntime(ctx context.Context, _ rouse.Origin, in *AddRuntimeInput) (*StreamOutput, error) {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 	"github.com/rouse-dev/rouse"
+	"github.com/rouse-dev/rouse/kv/postgres"
 	"github.com/rouse-dev/rouse/meter"
 	"github.com/rouse-dev/rouse/sandbox/egress"
 )
@@ -27,6 +28,7 @@ type Config struct {
 	Plain       string        // dev: host:port that serves the first API at /; default 127.0.0.1:3000; "off"
 	Metrics     string        // host:port of the page for Prometheus; "off"; "" on the doors; default "" in dev, else 127.0.0.1:9469
 	Data        string        // folder of all state; default .rouse
+	Store       string        // postgres://… : the store is there and not in Data, where blobs and the seal key stay; may hold a password
 	Region      string        // of this node; default us-east-1
 	Account     string        // of its root user; default 000000000000
 	DevKey      bool          // accept the key test/test from anywhere, in any mode: for closed networks only
@@ -48,7 +50,7 @@ type Config struct {
 var settings = []struct {
 	Name string
 	Help string
-	set  func(*Config, string) error
+	set  func(*Config, string) error // an error of it is told with the text, but for store's
 }{
 	{"listen", "address of the doors, host:port", func(c *Config, s string) error { c.Listen = s; return hostPort(s) }},
 	{"plain", "development: address that serves the first API at /, or off", orOff(func(c *Config) *string { return &c.Plain })},
@@ -58,6 +60,12 @@ var settings = []struct {
 		c.Data = s
 		return match(s, `.`, "a folder")
 	}},
+	{storeSetting, "postgres://user@host/database: keep the store there; its password better in PGPASSWORD or ~/.pgpass",
+		func(c *Config, s string) error {
+			c.Store = s
+			_, err := postgres.ParseURL(s)
+			return err
+		}},
 	{"region", "AWS region that this node is", func(c *Config, s string) error {
 		c.Region = s
 		return match(s, `^[a-z]{2}(-[a-z]+)+-\d$`, "a region such as eu-central-1")
@@ -94,6 +102,9 @@ var settings = []struct {
 	{"price.gb-second", "price of one GiB for one second", price(func(c *Config) *float64 { return &c.Book.GBSecond })},
 }
 
+// storeSetting is the one setting that may hold a secret.
+const storeSetting = "store"
+
 // Load puts a configuration together. flags and env hold texts by setting name and by variable name; file is the path of
 // rouse.toml, which need not exist unless mustExist. Errors name the setting and where it was set.
 func Load(dev bool, flags map[string]string, env func(string) (string, bool), file string, mustExist bool) (Config, error) {
@@ -119,7 +130,9 @@ func Load(dev bool, flags map[string]string, env func(string) (string, bool), fi
 		if !ok {
 			continue
 		}
-		if err := s.set(&c, text); err != nil {
+		if err := s.set(&c, text); err != nil && s.Name == storeSetting {
+			return Config{}, fmt.Errorf("%s: %w", from, err) // the text may hold a password
+		} else if err != nil {
 			return Config{}, fmt.Errorf("%s: %q: %w", from, text, err)
 		}
 	}

@@ -26,6 +26,7 @@ var everySetting = []setting{
 	{"plain", "127.0.0.2:98", func(c node.Config) any { return c.Plain }, "127.0.0.2:98", "127.0.0.1:65536"},
 	{"metrics", "127.0.0.2:97", func(c node.Config) any { return c.Metrics }, "127.0.0.2:97", "9469"},
 	{"data", "/var/lib/rouse", func(c node.Config) any { return c.Data }, "/var/lib/rouse", ""},
+	{"store", "postgres://u@h/d", func(c node.Config) any { return c.Store }, "postgres://u@h/d", "mysql://u@h/d"},
 	{"region", "eu-central-1", func(c node.Config) any { return c.Region }, "eu-central-1", "Frankfurt"},
 	{"account", "123456789012", func(c node.Config) any { return c.Account }, "123456789012", "12345678901"},
 	{"dev-key", "on", func(c node.Config) any { return c.DevKey }, true, "perhaps"},

@@ -65,9 +65,10 @@ func (n *Node) doors(p *parts) error {
 	p.account, p.mode, p.region = n.cfg.Account, n.mode(), n.cfg.Region
 	p.gateway = gateway.New(gateway.Config{API: p.apis, Region: n.cfg.Region, Invoker: p.dispatch, Authorize: p.identity,
 		Policy: p.catalog.Policy, Trusts: func(role string) bool { return p.identity.Assumable(role, "apigateway.amazonaws.com") }, URLs: p.url, Verify: n.verifier(p), Observe: p.observe, Log: n.log})
-	own := console.New(console.Config{Region: n.cfg.Region, Meter: p.meter, Assets: p.blobs, Caller: lateCaller{p}, Feed: p.feed,
+	own := console.New(console.Config{Region: n.cfg.Region, Meter: p.meter, Assets: p.kept, Caller: lateCaller{p}, Feed: p.feed,
 		Status: func() console.Status { return n.status(p) }, Runtimes: p.listRuntimes,
-		Add: p.runtimes.Add, Stop: n.ask})
+		Add: p.runtimes.Add, Stop: n.ask,
+		Backup: func(ctx context.Context, w io.Writer) error { return n.backup(ctx, p, w) }})
 	region := n.cfg.Region
 	if n.cfg.Dev {
 		region = "" // whatever a developer's tools are set to
@@ -225,7 +226,12 @@ func (p *parts) health(w http.ResponseWriter, r *http.Request) {
 		services[s.Name] = "running"
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(map[string]any{"status": "ready", "version": Version(), "services": services,
+	status := "ready"
+	if p.store.health() != nil { // why is for the log: whoever asks here has no key
+		w.WriteHeader(http.StatusServiceUnavailable)
+		status = "store away"
+	}
+	_ = json.NewEncoder(w).Encode(map[string]any{"status": status, "version": Version(), "services": services,
 		"mode": p.mode, "region": p.region})
 }
 
@@ -310,7 +316,7 @@ func (n *Node) gauges(p *parts) {
 func (n *Node) status(p *parts) console.Status {
 	c := p.pool.Counts()
 	s := console.Status{Version: Version(), Mode: n.mode(), PID: os.Getpid(), Started: n.started, Region: n.cfg.Region, Account: n.cfg.Account,
-		Listen: n.cfg.Listen, URL: n.url, Data: n.cfg.Data, Isolation: isolation(p.driver.Report(), n.cfg.Egress),
+		Listen: n.cfg.Listen, URL: n.url, Data: n.cfg.Data, Store: p.store.name, Isolation: isolation(p.driver.Report(), n.cfg.Egress),
 		Instances: console.Instances{Idle: c.Idle, Busy: c.Busy, Starting: c.Starting},
 		Memory:    console.MemoryUsed{Node: ownMemory(), Instances: c.MemoryBytes}}
 	if n.cfg.Dev && n.cfg.Plain != "off" {

@@ -269,7 +269,7 @@ func (n *Node) watch() {
 	select {
 	case reason = <-n.failed:
 		n.log.Error("the node ends", "err", reason)
-	case reason = <-n.parts.store.Failed():
+	case reason = <-n.parts.store.failed:
 		n.log.Error("the node ends: its store failed", "err", reason)
 	case <-n.asked:
 	case <-n.gone:

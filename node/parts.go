@@ -25,7 +25,6 @@ import (
 	"github.com/rouse-dev/rouse/guest"
 	"github.com/rouse-dev/rouse/guest/runtimes"
 	"github.com/rouse-dev/rouse/identity"
-	"github.com/rouse-dev/rouse/kv/pebble"
 	"github.com/rouse-dev/rouse/lease"
 	"github.com/rouse-dev/rouse/logs"
 	"github.com/rouse-dev/rouse/meter"
@@ -39,8 +38,9 @@ import (
 
 // parts are all that a node is made of, in the order in which they are made.
 type parts struct {
-	store  *pebble.Store
+	store  state
 	blobs  *blob.Folder
+	kept   *keeper // the blobs, for rooms
 	leases *lease.Leases
 	timers *timer.Timers
 	outbox *outbox.Outbox
@@ -129,22 +129,26 @@ func (p *parts) loop(name string, run func(context.Context) error) {
 func (n *Node) folder(name string) string { return filepath.Join(n.cfg.Data, name) }
 
 // ground opens what state is kept in, and the frame above it.
-func (n *Node) ground(_ context.Context, p *parts) error {
+func (n *Node) ground(ctx context.Context, p *parts) error {
 	var err error
 	if p.seal, err = sealKey(n.cfg.Data); err != nil {
 		return err
 	}
-	if p.store, err = pebble.Open(pebble.Config{Dir: n.folder(storeFolder), Logger: n.log}); err != nil {
+	if p.store, err = openState(ctx, n.cfg, n.log); err != nil {
 		return err
 	}
 	p.onClose(p.store.Close)
+	if err := checkSeal(ctx, p.store, n.cfg, p.seal); err != nil {
+		return err
+	}
 	if p.blobs, err = blob.OpenFolder(n.folder(blobFolder)); err != nil {
 		return err
 	}
-	p.leases = lease.New(lease.Config{Store: p.store, Alone: true})
+	p.kept = newKeeper(p.blobs)
+	p.leases = lease.New(lease.Config{Store: p.store, Alone: p.store.alone})
 	p.onClose(p.leases.Close)
-	p.timers = timer.New(timer.Config{Store: p.store, Leases: p.leases, Logger: n.log})
-	p.outbox = outbox.New(outbox.Config{Store: p.store, Leases: p.leases, Logger: n.log})
+	p.timers = timer.New(timer.Config{Store: p.store, Leases: p.leases, Poll: p.store.pollIdle(), Logger: n.log})
+	p.outbox = outbox.New(outbox.Config{Store: p.store, Leases: p.leases, Poll: p.store.pollIdle(), Logger: n.log})
 	return nil
 }
 
@@ -163,7 +167,7 @@ func (n *Node) rooms(ctx context.Context, p *parts) error {
 	if created && !n.cfg.Dev {
 		n.first = firstKey{key.ID, key.Secret}
 	}
-	p.catalog, err = catalog.Open(ctx, catalog.Config{Region: n.cfg.Region, Store: p.store, Blobs: p.blobs, CacheDir: n.folder(codeFolder),
+	p.catalog, err = catalog.Open(ctx, catalog.Config{Region: n.cfg.Region, Store: p.store, Blobs: p.kept, CacheDir: n.folder(codeFolder),
 		Sealed: runtime.GOOS != "linux", // there a read-only mount or Landlock keeps functions from their code
 		Fetch:  p.fetch, Role: p.assumable, Principal: p.exists, Prepare: p.prepare(n.cfg), CheckTags: checkTags,
 		Concurrency: n.cfg.Concurrency, Logger: n.log})

@@ -17,5 +17,6 @@ func main() {
 		Settings: node.Settings(),
 		Start:    node.Start,
 		Doctor:   node.Doctor,
+		State:    cli.State{Copy: node.CopyStore, Restore: node.Restore, Verify: node.VerifyBackup},
 	}))
 }
