@@ -17,6 +17,7 @@ import (
 //	store/      the key-value store
 //	blobs/      code, layers and artifacts
 //	code/       unpacked code: a cache
+//	compiled/   what was compiled of it: a cache
 //	runtime/    bootstraps and added interpreters
 //	seal.key    what seals secrets in the store; without it they are lost
 //	node.json   how the running node is reached
@@ -24,6 +25,7 @@ const (
 	storeFolder   = "store"
 	blobFolder    = "blobs"
 	codeFolder    = "code"
+	compileFolder = "compiled"
 	runtimeFolder = "runtime"
 	sandboxFolder = "sandbox"
 	sealFile      = "seal.key"

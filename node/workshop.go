@@ -54,7 +54,7 @@ func (n *Node) workshop(ctx context.Context, p *parts, env func(string) (string,
 	p.closers = append(p.closers, n.settle, p.closePool)
 	p.dispatch, err = dispatch.Open(ctx, dispatch.Config{Store: p.store, Region: n.cfg.Region, Runner: p.pool, Resolve: p.catalog.Resolve,
 		Policy: p.asyncPolicy, Reserved: p.reserved(n.cfg.Concurrency), Record: p.record, Deliver: rouse.Deliverer(late{p}),
-		Concurrency: n.cfg.Concurrency, Alone: true, Logger: n.log})
+		Concurrency: n.cfg.Concurrency, Alone: p.store.alone, Logger: n.log})
 	if err != nil {
 		return err
 	}
@@ -138,6 +138,7 @@ func (n *Node) maker(p *parts, report sandbox.Report) (*pool.Maker, error) {
 	}
 	return &pool.Maker{
 		Driver: p.driver, Region: n.cfg.Region, Egress: most, Reach: reach, Logger: n.log,
+		Compiled:   n.folder(compileFolder),
 		LateMounts: report.Driver != driver.Process,
 		Runtime:    func(v *catalog.Version) (pool.Runtime, error) { return p.runtimeOf(v, n.folder(runtimeFolder)) },
 		Code:       p.code,
@@ -171,7 +172,7 @@ func (p *parts) runtimeOf(v *catalog.Version, bootstraps string) (pool.Runtime, 
 	if err != nil {
 		return pool.Runtime{}, err
 	}
-	rt.Interpreter = choice.Given.Interpreter
+	rt.Interpreter, rt.SDK = choice.Given.Interpreter, choice.Given.SDK != ""
 	for _, b := range rt.Interpreter.Binds {
 		rt.Image = append(rt.Image, sandbox.Bind{Source: b.Source, Target: b.Target})
 	}
