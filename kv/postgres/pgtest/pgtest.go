@@ -12,6 +12,7 @@ package pgtest
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -41,14 +42,16 @@ type Config struct {
 	Sync     bool                // fsync is on: for tests of crashes
 	Settings []string            // of postgresql.conf, such as "max_connections=20"
 	Clone    *Server             // start from a base backup of this one: a standby
+	Auth     string              // how users prove themselves, as in pg_hba.conf; default trust
 }
 
 // Server is a running server. Safe for concurrent use.
 type Server struct {
-	t    testing.TB
-	bin  string
-	dir  string // holds the socket and data/
-	cred *syscall.SysProcAttr
+	t        testing.TB
+	bin      string
+	dir      string // holds the socket and data/
+	cred     *syscall.SysProcAttr
+	password string // of the user rouse; "" when nobody asks for it
 
 	mu    sync.Mutex
 	alive *process // guarded by mu; nil: stopped
@@ -109,10 +112,17 @@ func Start(t testing.TB, cfg Config) *Server {
 	if s.cred != nil && s.cred.Credential != nil {
 		err = errors.Join(os.Chmod(dir, 0o755), os.Chown(dir, int(s.cred.Credential.Uid), int(s.cred.Credential.Gid)))
 	}
+	args := []string{"-D", s.data(), "-U", "rouse", "-A", cmp.Or(cfg.Auth, "trust"), "-E", "UTF8", "--no-locale", "-N"}
+	if err == nil && cfg.Auth != "" {
+		s.password = rand.Text()
+		file := filepath.Join(dir, "password")
+		err = os.WriteFile(file, []byte(s.password), 0o644)
+		args = append(args, "--pwfile", file)
+	}
 	if err == nil && cfg.Clone != nil {
 		err = s.tool("pg_basebackup", "-D", s.data(), "-h", cfg.Clone.dir, "-U", "rouse", "-R", "-X", "stream", "-c", "fast")
 	} else if err == nil {
-		err = s.tool("initdb", "-D", s.data(), "-U", "rouse", "-A", "trust", "-E", "UTF8", "--no-locale", "-N")
+		err = s.tool("initdb", args...)
 	}
 	if err == nil {
 		err = s.configure(cfg)
@@ -267,8 +277,11 @@ func (s *Server) Promote() {
 
 // URL is the server's, for a store in a schema.
 func (s *Server) URL() string {
-	return "postgres://rouse@/postgres?" + url.Values{"host": {s.dir}}.Encode()
+	return "postgres://rouse:" + s.password + "@/postgres?" + url.Values{"host": {s.dir}}.Encode()
 }
+
+// Password is that of the user in URL.
+func (s *Server) Password() string { return s.password }
 
 // Dir is the folder of the server's socket: the host of its address.
 func (s *Server) Dir() string { return s.dir }
@@ -277,6 +290,7 @@ func (s *Server) Dir() string { return s.dir }
 func (s *Server) SQL(sql string) string {
 	s.t.Helper()
 	cmd := exec.Command(filepath.Join(s.bin, "psql"), "-qAtX", "-v", "ON_ERROR_STOP=1", "-h", s.dir, "-U", "rouse", "-d", "postgres", "-c", sql)
+	cmd.Env = append(cmd.Environ(), "PGPASSWORD="+s.password)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		s.t.Fatalf("psql: %v: %s", err, out)
