@@ -143,7 +143,7 @@ func (s *handle) batchGet(ctx context.Context, r *BatchGetRequest, keys [][]byte
 				out.Items = append(out.Items, res.Item)
 			}
 			if measure {
-				out.Capacity.add(res.Capacity)
+				out.Capacity.Add(res.Capacity)
 			}
 		}
 	}
@@ -310,13 +310,13 @@ func summarize(done []*effect, rate float64) (list []Capacity, collections map[s
 	for _, e := range done {
 		res := e.result(e.r)
 		if c := res.Capacity; c != nil {
-			c.scale(rate)
+			c.Scale(rate)
 			i := slices.IndexFunc(list, func(o Capacity) bool { return o.Table == c.Table })
 			if i < 0 {
 				i = len(list)
 				list = append(list, Capacity{Table: c.Table, Read: c.Read})
 			}
-			list[i].add(c)
+			list[i].Add(c)
 		}
 		if res.Collection != nil {
 			if collections == nil {

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/rouse-dev/rouse/kv"
-	"github.com/rouse-dev/rouse/kv/tuple"
+	"github.com/rouse-dev/rouse/table/layout"
 	"github.com/rouse-dev/rouse/table/schema"
 )
 
@@ -105,8 +105,8 @@ func (t *Tables) changeIndex(tx kv.Tx, account string, d *schema.Record, c Index
 	if err != nil {
 		return err
 	}
-	tx.Delete(t.workKey(d.Number, number))
-	tx.Set(t.graveKey(d.Number, number), tuple.Key(account))
-	tx.Wake(t.upkeepDuty())
+	tx.Delete(t.at.Work(d.Number, number))
+	tx.Set(t.at.Grave(d.Number, number), layout.GraveOf(account))
+	tx.Wake(t.at.Upkeep())
 	return nil
 }

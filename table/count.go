@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/rouse-dev/rouse/kv"
-	"github.com/rouse-dev/rouse/kv/tuple"
 	"github.com/rouse-dev/rouse/table/tally"
 )
 
@@ -33,15 +32,10 @@ func (e *effect) count() {
 	}
 }
 
-// sumsKey holds the tally of a table.
-func (t *Tables) sumsKey(number uint64) []byte {
-	return tuple.Key(owner, t.cfg.Region, room, "count", number)
-}
-
 // report adds to the store what was counted here.
 func (t *Tables) report(ctx context.Context) error {
 	return t.tally.Report(ctx, t.cfg.Store, func(number uint64) (sums, alive []byte) {
-		return t.sumsKey(number), t.numberKey(number)
+		return t.at.Sums(number), t.at.Number(number)
 	})
 }
 
@@ -49,7 +43,7 @@ func (t *Tables) report(ctx context.Context) error {
 func (t *Tables) counted(ctx context.Context, s *handle) (*Description, error) {
 	var sums tally.Sums
 	err := t.cfg.Store.View(ctx, func(v kv.View) error {
-		value, _, err := v.Get(t.sumsKey(s.Number))
+		value, _, err := v.Get(t.at.Sums(s.Number))
 		if err == nil {
 			sums, err = tally.Decode(value)
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/rouse-dev/rouse"
 	"github.com/rouse-dev/rouse/kv"
 	"github.com/rouse-dev/rouse/kv/tuple"
+	"github.com/rouse-dev/rouse/table/layout"
 	"github.com/rouse-dev/rouse/table/schema"
 )
 
@@ -36,7 +37,7 @@ func (t *Tables) Create(ctx context.Context, account string, def Definition) (*D
 	number := binary.BigEndian.Uint64(id[:8]) ^ binary.BigEndian.Uint64(id[8:])
 	var d *schema.Record
 	err = t.cfg.Store.Update(ctx, func(tx kv.Tx) error {
-		heads, err := tx.GetAll([][]byte{t.headKey(account, def.Name), t.numberKey(number)})
+		heads, err := tx.GetAll([][]byte{t.at.Head(account, def.Name), t.at.Number(number)})
 		if err != nil {
 			return err
 		}
@@ -47,7 +48,7 @@ func (t *Tables) Create(ctx context.Context, account string, def Definition) (*D
 			return fmt.Errorf("create table: the number %d is taken", number)
 		}
 		d = schema.NewRecord(def, t.ARN(account, def.Name), id.String(), number, tx.Now())
-		tx.Set(t.numberKey(number), tuple.Key(account, def.Name))
+		tx.Set(t.at.Number(number), layout.Name(account, def.Name))
 		if err := t.setStream(tx, account, d, def.Stream, tx.Now()); err != nil {
 			return err
 		}
@@ -67,18 +68,8 @@ func (t *Tables) Create(ctx context.Context, account string, def Definition) (*D
 
 // checkRoom refuses one table too many. Calls at the same time may pass it together: it is a quota, not an invariant.
 func (t *Tables) checkRoom(ctx context.Context, account string) error {
-	n := 0
-	err := t.cfg.Store.View(ctx, func(v kv.View) error {
-		n = 0
-		for _, err := range v.Scan(tuple.Prefix(account, t.cfg.Region, room, "head"), TablesMax) {
-			if err != nil {
-				return err
-			}
-			n++
-		}
-		return nil
-	})
-	if err == nil && n >= TablesMax {
+	heads, err := t.pairs(ctx, t.at.Heads(account), TablesMax)
+	if err == nil && len(heads) >= TablesMax {
 		return errLimit("Subscriber limit exceeded: There is a limit of %d tables per subscriber", TablesMax)
 	}
 	return err
@@ -119,35 +110,22 @@ func (t *Tables) List(ctx context.Context, account, after string, limit int) (na
 	if limit < 1 || limit > ListMax {
 		limit = ListMax
 	}
-	r := tuple.Prefix(account, t.cfg.Region, room, "head")
+	r := t.at.Heads(account)
 	if after != "" {
-		r.From = tuple.After(t.headKey(account, after))
+		r.From = tuple.After(t.at.Head(account, after))
 	}
-	names, err = t.lastParts(ctx, r, limit+1)
-	if err != nil || len(names) <= limit {
-		return names, "", err
-	}
-	return names[:limit], names[limit-1], nil
-}
-
-// lastParts are the last parts of the keys of a range.
-func (t *Tables) lastParts(ctx context.Context, r kv.Range, limit int) (names []string, err error) {
-	err = t.cfg.Store.View(ctx, func(v kv.View) error {
-		names = nil
-		for p, err := range v.Scan(r, limit) {
-			if err != nil {
-				return err
-			}
-			parts, err := tuple.Parse(p.Key)
-			if err != nil {
-				return err
-			}
-			name, _ := parts[len(parts)-1].(string)
-			names = append(names, name)
+	heads, err := t.pairs(ctx, r, limit+1)
+	for i, p := range heads {
+		if i == limit {
+			return names, names[limit-1], nil
 		}
-		return nil
-	})
-	return names, err
+		name, err := t.at.ParseHead(p.Key)
+		if err != nil {
+			return nil, "", err
+		}
+		names = append(names, name)
+	}
+	return names, "", err
 }
 
 // Delete removes a table. Its name is free at once; its items are swept later, by Run. Its stream can be read for another
@@ -167,16 +145,16 @@ func (t *Tables) Delete(ctx context.Context, account, name string) (*Description
 		if err := t.setStream(tx, account, d, "", tx.Now()); err != nil {
 			return err
 		}
-		tx.Delete(t.headKey(account, name))
-		tx.Delete(t.descriptionKey(account, name))
-		tx.Delete(t.numberKey(d.Number))
-		tx.Delete(t.sumsKey(d.Number))
-		tx.Delete(t.workKey(d.Number, 0))
+		tx.Delete(t.at.Head(account, name))
+		tx.Delete(t.at.Description(account, name))
+		tx.Delete(t.at.Number(d.Number))
+		tx.Delete(t.at.Sums(d.Number))
+		tx.Delete(t.at.Work(d.Number, 0))
 		for i := range d.GlobalIndexes {
-			tx.Delete(t.workKey(d.Number, d.GlobalIndexes[i].Number))
+			tx.Delete(t.at.Work(d.Number, d.GlobalIndexes[i].Number))
 		}
-		tx.Set(t.graveKey(d.Number, 0), tuple.Key(account))
-		tx.Wake(t.upkeepDuty())
+		tx.Set(t.at.Grave(d.Number, 0), layout.GraveOf(account))
+		tx.Wake(t.at.Upkeep())
 		return nil
 	})
 	if err != nil {

@@ -2,12 +2,11 @@ package table
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"time"
 
 	"github.com/rouse-dev/rouse/kv"
-	"github.com/rouse-dev/rouse/kv/tuple"
+	"github.com/rouse-dev/rouse/table/layout"
 )
 
 // expiryAgeMax is how long ago an item may have expired to be removed: what is older is no time but a mistake.
@@ -28,7 +27,7 @@ func (t *Tables) SetTTL(ctx context.Context, account, name, attribute string, on
 		}
 		if !on {
 			d.TTL = TTL{Attribute: attribute, Status: Disabled}
-			tx.Delete(t.workKey(d.Number, 0))
+			tx.Delete(t.at.Work(d.Number, 0))
 			return t.write(tx, account, d)
 		}
 		d.TTL = TTL{Attribute: attribute, Status: Enabling}
@@ -63,10 +62,10 @@ func (e *effect) expire(t *Tables, tx kv.Tx) {
 	was, had := e.s.Expiry(e.old)
 	is, has := e.s.Expiry(e.new)
 	if had && (!has || was != is) {
-		tx.Delete(e.s.dueKey(t, was, e.key))
+		tx.Delete(t.at.Due(was, e.s.Number, e.s.rest(e.key)))
 	}
 	if has && (!had || was != is || e.s.TTL.Status == Enabling) && is >= tx.Now().Add(-expiryAgeMax).Unix() {
-		tx.Set(e.s.dueKey(t, is, e.key), nil)
+		tx.Set(t.at.Due(is, e.s.Number, e.s.rest(e.key)), nil)
 	}
 }
 
@@ -78,11 +77,9 @@ type resolver func(tx kv.Tx, numbers map[uint64]bool) (map[uint64]*handle, error
 
 // sweepExpired removes what has expired in a store.
 func (t *Tables) sweepExpired(ctx context.Context, store ground, resolve resolver) error {
-	prefix := t.dueKeys()
 	for {
-		to := binary.BigEndian.AppendUint64(append([]byte{}, prefix...), uint64(store.Now().Unix())^1<<63)
 		var done []*effect
-		pairs, err := store.Claim(ctx, kv.Range{From: prefix, To: to}, expiredMax, func(tx kv.Tx, pairs []kv.Pair) (err error) {
+		pairs, err := store.Claim(ctx, t.at.Dues(store.Now().Unix()), expiredMax, func(tx kv.Tx, pairs []kv.Pair) (err error) {
 			done, err = t.removeExpired(tx, pairs, resolve)
 			return err
 		})
@@ -105,7 +102,7 @@ func (t *Tables) sweepExpired(ctx context.Context, store ground, resolve resolve
 func (t *Tables) removeExpired(tx kv.Tx, pairs []kv.Pair, resolve resolver) (done []*effect, err error) {
 	numbers := map[uint64]bool{}
 	for _, p := range pairs {
-		if _, number, _, ok := t.parseDueKey(p.Key); ok {
+		if _, number, _, ok := t.at.ParseDue(p.Key); ok {
 			numbers[number] = true
 		}
 	}
@@ -117,7 +114,7 @@ func (t *Tables) removeExpired(tx kv.Tx, pairs []kv.Pair, resolve resolver) (don
 	var keys [][]byte
 	var seconds []int64
 	for _, p := range pairs {
-		second, number, rest, ok := t.parseDueKey(p.Key)
+		second, number, rest, ok := t.at.ParseDue(p.Key)
 		s := schemas[number]
 		if !ok || s == nil || !s.TTL.On() {
 			continue
@@ -151,19 +148,17 @@ func (t *Tables) removeExpired(tx kv.Tx, pairs []kv.Pair, resolve resolver) (don
 func (t *Tables) resolve(tx kv.Tx, numbers map[uint64]bool) (map[uint64]*handle, error) {
 	out := make(map[uint64]*handle, len(numbers))
 	for number := range numbers {
-		value, ok, err := tx.Get(t.numberKey(number))
+		value, ok, err := tx.Get(t.at.Number(number))
 		if err != nil {
 			return nil, err
 		}
 		if !ok {
 			continue
 		}
-		parts, err := tuple.Parse(value)
-		if err != nil || len(parts) != 2 {
-			return nil, fmt.Errorf("name of table %d: %x", number, value)
+		account, name, err := layout.ParseName(value)
+		if err != nil {
+			return nil, err
 		}
-		account, _ := parts[0].(string)
-		name, _ := parts[1].(string)
 		if out[number], err = t.handleIn(tx, account, name); err != nil {
 			return nil, err
 		}
@@ -173,7 +168,7 @@ func (t *Tables) resolve(tx kv.Tx, numbers map[uint64]bool) (map[uint64]*handle,
 
 // handleIn is the schema of a table within a transaction; nil when there is none.
 func (t *Tables) handleIn(tx kv.Tx, account, name string) (*handle, error) {
-	h, ok, err := tx.Get(t.headKey(account, name))
+	h, ok, err := tx.Get(t.at.Head(account, name))
 	if err != nil || !ok {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/rouse-dev/rouse/kv"
+	"github.com/rouse-dev/rouse/table/capacity"
 	"github.com/rouse-dev/rouse/table/expr"
 	"github.com/rouse-dev/rouse/table/item"
 )
@@ -67,7 +68,7 @@ func (s *handle) answer(value []byte, p *expr.Projection, consistent, measure bo
 			return res, fmt.Errorf("table %s: read an item: %w", s.Name, err)
 		}
 	}
-	n := units(size, readUnit)
+	n := capacity.Units(size, capacity.ReadUnit)
 	if !consistent {
 		n /= 2
 	}

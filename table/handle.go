@@ -45,12 +45,12 @@ type handle struct {
 
 // newHandle makes a handle of a table as it is stored.
 func (t *Tables) newHandle(account string, d *schema.Record) *handle {
-	data := tablePrefix(account, t.cfg.Region, d.Number)
+	data := t.at.Data(account, d.Number)
 	s := &handle{
 		Schema:  schema.New(&d.Description, data),
 		account: account,
 		head:    newHead(d.Number, d.Revision),
-		headKey: t.headKey(account, d.Name),
+		headKey: t.at.Head(account, d.Name),
 		store:   t.cfg.Store,
 		gains:   t.tally.Of(d.Number),
 	}
@@ -62,6 +62,9 @@ func (t *Tables) newHandle(account string, d *schema.Record) *handle {
 	}
 	return s
 }
+
+// rest is the key of an item below the table's.
+func (s *handle) rest(itemKey []byte) []byte { return itemKey[len(s.ItemPrefix):] }
 
 // handles keeps tables by name. What it answers may be out of date: who acts on it compares heads.
 type handles struct {
@@ -115,7 +118,7 @@ func (t *Tables) fresh(ctx context.Context, account, name string) (*handle, erro
 	known := t.handles.get(account, name)
 	var d *schema.Record
 	confirmed := false
-	headKey := t.headKey(account, name)
+	headKey := t.at.Head(account, name)
 	err := t.cfg.Store.View(ctx, func(v kv.View) error {
 		value, ok, err := v.Get(headKey)
 		if err != nil || !ok {
@@ -124,7 +127,7 @@ func (t *Tables) fresh(ctx context.Context, account, name string) (*handle, erro
 		if confirmed = known != nil && known.head.is(value); confirmed {
 			return nil
 		}
-		description, _, err := v.Get(t.descriptionKey(account, name))
+		description, _, err := v.Get(t.at.Description(account, name))
 		if err != nil {
 			return err
 		}
@@ -159,7 +162,7 @@ func decodeRecord(headValue, value []byte) (*schema.Record, error) {
 
 // read is a table within a transaction; nil when there is none.
 func (t *Tables) read(tx kv.Tx, account, name string) (*schema.Record, error) {
-	values, err := tx.GetAll([][]byte{t.headKey(account, name), t.descriptionKey(account, name)})
+	values, err := tx.GetAll([][]byte{t.at.Head(account, name), t.at.Description(account, name)})
 	if err != nil || values[0] == nil {
 		return nil, err
 	}
@@ -177,8 +180,8 @@ func (t *Tables) write(tx kv.Tx, account string, d *schema.Record) error {
 		return errLimit("The description of table %s is too large", d.Name)
 	}
 	h := newHead(d.Number, d.Revision)
-	tx.Set(t.headKey(account, d.Name), h[:])
-	tx.Set(t.descriptionKey(account, d.Name), value)
+	tx.Set(t.at.Head(account, d.Name), h[:])
+	tx.Set(t.at.Description(account, d.Name), value)
 	return nil
 }
 

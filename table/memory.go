@@ -115,7 +115,7 @@ func (s *handle) evict(t *Tables, key, value []byte) (also [][]byte) {
 		}
 	}
 	if second, ok := s.Expiry(it); ok && s.TTL.On() {
-		also = append(also, s.dueKey(t, second, key))
+		also = append(also, t.at.Due(second, s.Number, s.rest(key)))
 	}
 	e.count()
 	if f := t.cfg.Moments.Evicted; f != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/rouse-dev/rouse/kv"
+	"github.com/rouse-dev/rouse/table/capacity"
 	"github.com/rouse-dev/rouse/table/expr"
 	"github.com/rouse-dev/rouse/table/item"
 	"github.com/rouse-dev/rouse/table/schema"
@@ -324,14 +325,14 @@ func (w *walk) capacity(size, own int) *Capacity {
 	}
 	c := &Capacity{Table: w.s.Name, Read: true}
 	if w.x == nil {
-		c.Own = units(size, readUnit) * rate
+		c.Own = capacity.Units(size, capacity.ReadUnit) * rate
 		c.Units = c.Own
 		return c
 	}
 	if own > 0 {
-		c.Own = units(own, readUnit) * rate
+		c.Own = capacity.Units(own, capacity.ReadUnit) * rate
 		c.Units = c.Own
 	}
-	c.index(w.x, units(size, readUnit)*rate)
+	c.AddIndex(w.x.Name, w.x.Global, capacity.Units(size, capacity.ReadUnit)*rate)
 	return c
 }

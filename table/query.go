@@ -6,6 +6,7 @@ import (
 	"github.com/rouse-dev/rouse/kv"
 	"github.com/rouse-dev/rouse/table/expr"
 	"github.com/rouse-dev/rouse/table/item"
+	"github.com/rouse-dev/rouse/table/layout"
 	"github.com/rouse-dev/rouse/table/schema"
 )
 
@@ -139,11 +140,11 @@ func (s *handle) rangeOf(x *schema.Secondary, parts []schema.Part, q expr.KeyRan
 	encode := item.AppendKeyTail
 	beyond := func(key []byte) []byte { return append(key, 0) }
 	if x != nil {
-		prefix, encode, beyond = x.Prefix, item.AppendKey, behind
+		prefix, encode, beyond = x.Prefix, item.AppendKey, layout.Behind
 	}
 	h := item.KeyHash(q.Hash)
 	base := append(append(make([]byte, 0, len(prefix)+len(h)+64), prefix...), h[:]...)
-	r := below(base)
+	r := layout.Below(base)
 	at := func(v item.Value) []byte { return encode(base[:len(base):len(base)], v) }
 	switch q.Op {
 	case expr.RangeEQ:
@@ -163,7 +164,7 @@ func (s *handle) rangeOf(x *schema.Secondary, parts []schema.Part, q expr.KeyRan
 		if x != nil {
 			encode = item.AppendKeyPrefix
 		}
-		r = below(at(q.Low))
+		r = layout.Below(at(q.Low))
 	}
 	return r
 }

@@ -1,22 +1,14 @@
 package table
 
 import (
-	"time"
-
+	"github.com/rouse-dev/rouse/table/capacity"
 	"github.com/rouse-dev/rouse/table/expr"
 	"github.com/rouse-dev/rouse/table/item"
 	"github.com/rouse-dev/rouse/table/stream"
 )
 
 // Capacity is what a call consumed, in DynamoDB's units. Requests ask for it with Measure, because counting takes time.
-type Capacity struct {
-	Table  string
-	Read   bool               // read units; else write units
-	Units  float64            // all of it
-	Own    float64            // the table itself
-	Local  map[string]float64 // by index; nil: none was touched
-	Global map[string]float64
-}
+type Capacity = capacity.Consumed
 
 // GetRequest reads one item.
 type GetRequest struct {
@@ -166,50 +158,21 @@ type TransactResult struct {
 	Collections map[string][]item.Item
 }
 
-// StreamSummary names a stream.
-type StreamSummary struct{ ARN, Table, Label string }
-
-// StreamDescription is a stream as it is.
-type StreamDescription struct {
-	StreamSummary
-	Status  Status // Enabled, or Disabled: read-only until its records are gone
-	View    StreamView
-	Created time.Time
-	Key     Key
-	Shards  []Shard
-}
-
-// Shard is a part of a stream. A stream of Rouse has one.
-type Shard struct {
-	ID    string
-	First string // sequence number that all of its records are above or at
-	Last  string // of its last record; "": it is open
-}
-
-// IteratorKind says where reading begins.
-type IteratorKind string
-
-// The kinds.
-const (
-	TrimHorizon   IteratorKind = "TRIM_HORIZON"
-	Latest        IteratorKind = "LATEST"
-	AtSequence    IteratorKind = "AT_SEQUENCE_NUMBER"
-	AfterSequence IteratorKind = "AFTER_SEQUENCE_NUMBER"
+// What streams look like is package stream's; callers name it by this one.
+type (
+	StreamSummary     = stream.Summary
+	StreamDescription = stream.Description
+	Shard             = stream.Shard
+	IteratorKind      = stream.IteratorKind
+	IteratorRequest   = stream.IteratorRequest
+	StreamRecord      = stream.Record
+	Records           = stream.Records
 )
 
-// IteratorRequest asks for an iterator over a shard.
-type IteratorRequest struct {
-	Stream   string // ARN
-	Shard    string
-	Kind     IteratorKind
-	Sequence string // of AtSequence and AfterSequence
-}
-
-// StreamRecord is one change of one item.
-type StreamRecord = stream.Record
-
-// Records is a page of a shard.
-type Records struct {
-	Records []StreamRecord
-	Next    string // the iterator that goes on; "": the shard is closed and read to its end
-}
+// Where reading begins.
+const (
+	TrimHorizon   = stream.TrimHorizon
+	Latest        = stream.Latest
+	AtSequence    = stream.AtSequence
+	AfterSequence = stream.AfterSequence
+)

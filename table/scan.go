@@ -6,6 +6,7 @@ import (
 
 	"github.com/rouse-dev/rouse/kv"
 	"github.com/rouse-dev/rouse/table/item"
+	"github.com/rouse-dev/rouse/table/layout"
 	"github.com/rouse-dev/rouse/table/schema"
 )
 
@@ -80,7 +81,7 @@ func (s *handle) checkScanStart(x *schema.Secondary, start item.Item) error {
 
 // segment is a part of all keys that begin with prefix, by the first 8 bytes of the hash that follows.
 func segment(prefix []byte, i, n int) kv.Range {
-	r := below(prefix)
+	r := layout.Below(prefix)
 	if n <= 1 {
 		return r
 	}

@@ -54,7 +54,7 @@ func ParseStreamARN(arn string) (account, table, label string, ok bool) {
 
 // log is where the stream's records are.
 func (t *Tables) log(s *feed) []byte {
-	return schema.Log(tablePrefix(s.Account, t.cfg.Region, s.Number), s.Label)
+	return schema.Log(t.at.Data(s.Account, s.Number), s.Label)
 }
 
 func (s *feed) trimmed() (p kv.Pos) {
@@ -86,7 +86,7 @@ func (t *Tables) setStream(tx kv.Tx, account string, d *schema.Record, view Stre
 	case d.Stream == "" && view != "":
 		return t.openStream(tx, account, d, view, now)
 	case d.Stream != "" && view == "":
-		key := t.streamKey(account, d.Name, d.StreamLabel)
+		key := t.at.Stream(account, d.Name, d.StreamLabel)
 		value, _, err := tx.Get(key)
 		if err != nil {
 			return err
@@ -107,7 +107,7 @@ func (t *Tables) setStream(tx kv.Tx, account string, d *schema.Record, view Stre
 func (t *Tables) openStream(tx kv.Tx, account string, d *schema.Record, view StreamView, now time.Time) error {
 	now = now.UTC().Truncate(time.Millisecond)
 	for {
-		_, taken, err := tx.Get(t.streamKey(account, d.Name, now.Format(labelForm)))
+		_, taken, err := tx.Get(t.at.Stream(account, d.Name, now.Format(labelForm)))
 		if err != nil {
 			return err
 		}
@@ -118,8 +118,8 @@ func (t *Tables) openStream(tx kv.Tx, account string, d *schema.Record, view Str
 	}
 	d.Stream, d.StreamLabel = view, now.Format(labelForm)
 	d.StreamARN = t.streamARN(account, d.Name, d.StreamLabel)
-	tx.Set(t.streamListKey(account, d.Name, d.StreamLabel), nil)
-	return setJSON(tx, t.streamKey(account, d.Name, d.StreamLabel), feed{
+	tx.Set(t.at.Trim(account, d.Name, d.StreamLabel), nil)
+	return setJSON(tx, t.at.Stream(account, d.Name, d.StreamLabel), feed{
 		Account: account, Table: d.Name, Label: d.StreamLabel, Number: d.Number, View: view, Key: d.Key, Created: now})
 }
 
@@ -143,7 +143,7 @@ func (t *Tables) feed(ctx context.Context, account, arn string) (*feed, error) {
 	}
 	var s *feed
 	err := t.cfg.Store.View(ctx, func(v kv.View) error {
-		value, ok, err := v.Get(t.streamKey(account, table, label))
+		value, ok, err := v.Get(t.at.Stream(account, table, label))
 		if err != nil {
 			return err
 		}
@@ -167,17 +167,13 @@ func (t *Tables) Streams(ctx context.Context, account, table, after string, limi
 	if limit < 1 || limit > StreamsMax {
 		limit = StreamsMax
 	}
-	parts := []any{account, t.cfg.Region, room, "stream"}
-	if table != "" {
-		parts = append(parts, table)
-	}
-	r := tuple.Prefix(parts...)
+	r := t.at.Streams(account, table)
 	if after != "" {
 		_, name, label, ok := ParseStreamARN(after)
 		if !ok || table != "" && name != table {
 			return nil, "", invalid("Invalid ExclusiveStartStreamArn: %s", after)
 		}
-		r.From = tuple.After(t.streamKey(account, name, label))
+		r.From = tuple.After(t.at.Stream(account, name, label))
 	}
 	err = t.cfg.Store.View(ctx, func(v kv.View) error {
 		list = nil
@@ -209,7 +205,7 @@ func (t *Tables) Stream(ctx context.Context, account, arn string) (*StreamDescri
 	if err != nil {
 		return nil, err
 	}
-	d := &StreamDescription{StreamSummary: t.summary(s), Status: Enabled, View: s.View, Created: s.Created, Key: s.Key}
+	d := &StreamDescription{Summary: t.summary(s), Status: Enabled, View: s.View, Created: s.Created, Key: s.Key}
 	shard := Shard{ID: s.shard(), First: stream.Sequence(stream.Above(s.trimmed()))}
 	if !s.Disabled.IsZero() {
 		d.Status = Disabled
@@ -250,7 +246,7 @@ func (t *Tables) Records(ctx context.Context, account, iterator string, limit in
 	if limit < 1 || limit > RecordsMax {
 		limit = RecordsMax
 	}
-	log := schema.Log(tablePrefix(account, t.cfg.Region, it.Number), label)
+	log := schema.Log(t.at.Data(account, it.Number), label)
 	page, err := stream.Read(ctx, t.cfg.Store, log, it.Pos, limit)
 	if err != nil {
 		return Records{}, fmt.Errorf("read stream %s: %w", it.Stream, err)
@@ -359,12 +355,12 @@ func (t *Tables) loadSecret(ctx context.Context) error {
 		return err
 	}
 	return t.cfg.Store.Update(ctx, func(tx kv.Tx) error {
-		value, ok, err := tx.Get(t.secretKey())
+		value, ok, err := tx.Get(t.at.Secret())
 		if err != nil {
 			return err
 		}
 		if !ok {
-			tx.Set(t.secretKey(), fresh)
+			tx.Set(t.at.Secret(), fresh)
 			value = fresh
 		}
 		t.signer.Secret = value

@@ -9,6 +9,7 @@ import (
 
 	"github.com/rouse-dev/rouse/kv"
 	"github.com/rouse-dev/rouse/kv/format"
+	"github.com/rouse-dev/rouse/table/layout"
 	"github.com/rouse-dev/rouse/table/stream"
 	"github.com/rouse-dev/rouse/table/tally"
 )
@@ -34,6 +35,7 @@ type Moments struct {
 // Tables is all tables of a region. Safe for concurrent use.
 type Tables struct {
 	cfg     Config
+	at      layout.Layout // the keys
 	signer  stream.Signer // of iterators
 	handles handles
 	tally   tally.Book
@@ -43,10 +45,10 @@ type Tables struct {
 // Open checks the room's format. Items expire, and indexes are filled, while Run runs.
 func Open(ctx context.Context, cfg Config) (*Tables, error) {
 	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
-	if err := format.Check(ctx, cfg.Store, room, formatV); err != nil {
+	if err := format.Check(ctx, cfg.Store, layout.Room, formatV); err != nil {
 		return nil, fmt.Errorf("open tables: %w", err)
 	}
-	t := &Tables{cfg: cfg}
+	t := &Tables{cfg: cfg, at: layout.Layout{Region: cfg.Region}}
 	if err := t.loadSecret(ctx); err != nil {
 		return nil, fmt.Errorf("open tables: %w", err)
 	}

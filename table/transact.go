@@ -2,24 +2,20 @@ package table
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
-	"time"
 
 	"github.com/rouse-dev/rouse"
 	"github.com/rouse-dev/rouse/kv"
-	"github.com/rouse-dev/rouse/kv/tuple"
 	"github.com/rouse-dev/rouse/table/item"
 	"github.com/rouse-dev/rouse/table/schema"
+	"github.com/rouse-dev/rouse/table/token"
 )
 
 // Limits of transactions (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html).
 const (
 	TransactMax     = 100     // items
 	TransactSizeMax = 4 << 20 // bytes of all items
-	TokenAge        = 10 * time.Minute
 )
 
 // transactRate is how many units a transaction takes for one: it prepares, then commits.
@@ -126,12 +122,12 @@ func answerTogether(schemas map[string]*handle, rs []GetRequest, values [][]byte
 		if one.Capacity == nil {
 			continue
 		}
-		one.Capacity.scale(transactRate)
+		one.Capacity.Scale(transactRate)
 		at := slices.IndexFunc(res.Capacity, func(c Capacity) bool { return c.Table == rs[i].Table })
 		if at < 0 {
 			res.Capacity = append(res.Capacity, *one.Capacity)
 		} else {
-			res.Capacity[at].add(one.Capacity)
+			res.Capacity[at].Add(one.Capacity)
 		}
 	}
 	return res, nil
@@ -164,15 +160,8 @@ func (rs reasons) refuse(i int, err error) bool {
 	return true
 }
 
-// token is the value of tokenKey.
-type token struct {
-	Digest   [32]byte   `json:"digest"`
-	Due      time.Time  `json:"due"`
-	Capacity []Capacity `json:"capacity,omitempty"`
-}
-
 // TransactWrite changes up to TransactMax items at one moment, or none of them. A request that comes again with its token
-// within TokenAge is answered as if it had been done again, and is not.
+// within token.Age is answered as if it had been done again, and is not.
 func (t *Tables) TransactWrite(ctx context.Context, account string, r TransactRequest) (res TransactResult, err error) {
 	r.Writes = slices.Clone(r.Writes)
 	for i := range r.Writes {
@@ -180,7 +169,7 @@ func (t *Tables) TransactWrite(ctx context.Context, account string, r TransactRe
 		w.Measure, w.Collection = true, w.Collection || r.Collection
 	}
 	var done []*effect
-	var again *token
+	var again *token.Token
 	err = t.several(ctx, account, tablesOf(r.Writes), func(schemas map[string]*handle) error {
 		if err := noneCached(schemas); err != nil {
 			return err
@@ -266,16 +255,15 @@ type transaction struct {
 	plans   []*plan
 
 	done  []*effect
-	again *token // the request was done before
+	again *token.Token // the request was done before
 }
 
 // run is one attempt.
 func (tr *transaction) run(tx kv.Tx) error {
 	tr.done, tr.again = make([]*effect, 0, len(tr.plans)), nil
 	heads, keys := keysOf(tr.plans)
-	tokenKey := tr.t.tokenKey(tr.account, tr.r.Token)
 	if tr.r.Token != "" {
-		keys = append(keys, tokenKey)
+		keys = append(keys, tr.t.at.Token(tr.account, tr.r.Token))
 	}
 	values, err := tx.GetAll(keys)
 	if err != nil {
@@ -288,7 +276,7 @@ func (tr *transaction) run(tx kv.Tx) error {
 	}
 	values = values[len(heads):]
 	if tr.r.Token != "" {
-		if tr.again, err = tr.remembered(tx, values[len(tr.plans)]); err != nil || tr.again != nil {
+		if tr.again, err = token.Recall(tx, values[len(tr.plans)], tr.r.Digest); err != nil || tr.again != nil {
 			return err
 		}
 	}
@@ -302,9 +290,7 @@ func (tr *transaction) run(tx kv.Tx) error {
 		return nil
 	}
 	capacity, _ := summarize(tr.copies(), transactRate)
-	due := tx.Now().Add(TokenAge)
-	tx.Set(tr.t.tokenDueKey(due, tr.account, tr.r.Token), nil)
-	return setJSON(tx, tokenKey, token{Digest: tr.r.Digest, Due: due, Capacity: capacity})
+	return token.Remember(tx, tr.t.at, tr.account, tr.r.Token, tr.r.Digest, capacity)
 }
 
 // copies are the effects with capacities of their own, because adding them up changes them.
@@ -314,31 +300,12 @@ func (tr *transaction) copies() []*effect {
 		c := *e
 		if e.capacity != nil {
 			units := Capacity{Table: e.capacity.Table}
-			units.add(e.capacity)
+			units.Add(e.capacity)
 			c.capacity = &units
 		}
 		list[i] = &c
 	}
 	return list
-}
-
-// remembered is what is known about the transaction's token; nil: nothing, or nothing any more.
-func (tr *transaction) remembered(tx kv.Tx, value []byte) (*token, error) {
-	if value == nil {
-		return nil, nil
-	}
-	var tok token
-	if err := json.Unmarshal(value, &tok); err != nil {
-		return nil, fmt.Errorf("token of a transaction: %w", err)
-	}
-	if !tx.Now().Before(tok.Due) {
-		return nil, nil
-	}
-	if tok.Digest != tr.r.Digest {
-		return nil, rouse.Errorf(rouse.Invalid, "Request uses the same client token as a previous, but non-identical request").
-			WithCode("IdempotentParameterMismatchException")
-	}
-	return &tok, nil
 }
 
 // perform finds out what all writes do, or why they cannot.
@@ -363,54 +330,6 @@ func (tr *transaction) perform(values [][]byte) error {
 		return &Cancelled{reasons}
 	case size > TransactSizeMax:
 		return errTransactSize()
-	}
-	return nil
-}
-
-// sweepTokens forgets the tokens of old transactions.
-func (t *Tables) sweepTokens(ctx context.Context) error {
-	prefix := tuple.Key(owner, t.cfg.Region, room, "tokens")
-	const page = 100
-	for {
-		r := kv.Range{From: prefix, To: tuple.Key(owner, t.cfg.Region, room, "tokens", t.cfg.Store.Now())}
-		pairs, err := t.cfg.Store.Claim(ctx, r, page, func(tx kv.Tx, pairs []kv.Pair) error {
-			return t.forgetTokens(tx, pairs)
-		})
-		if err != nil {
-			return fmt.Errorf("forget tokens: %w", err)
-		}
-		if len(pairs) < page {
-			return nil
-		}
-	}
-}
-
-func (t *Tables) forgetTokens(tx kv.Tx, pairs []kv.Pair) error {
-	keys := make([][]byte, len(pairs))
-	for i, p := range pairs {
-		parts, err := tuple.Parse(p.Key)
-		if err != nil || len(parts) != 7 {
-			return fmt.Errorf("token %x", p.Key)
-		}
-		account, _ := parts[5].(string)
-		text, _ := parts[6].(string)
-		keys[i] = t.tokenKey(account, text)
-	}
-	values, err := tx.GetAll(keys)
-	if err != nil {
-		return err
-	}
-	for i, value := range values {
-		var tok token
-		if value == nil {
-			continue
-		}
-		if err := json.Unmarshal(value, &tok); err != nil {
-			return fmt.Errorf("token of a transaction: %w", err)
-		}
-		if !tx.Now().Before(tok.Due) { // else it was used again meanwhile
-			tx.Delete(keys[i])
-		}
 	}
 	return nil
 }

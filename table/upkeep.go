@@ -13,9 +13,11 @@ import (
 	"github.com/rouse-dev/rouse/kv"
 	"github.com/rouse-dev/rouse/kv/tuple"
 	"github.com/rouse-dev/rouse/table/item"
+	"github.com/rouse-dev/rouse/table/layout"
 	"github.com/rouse-dev/rouse/table/schema"
 	"github.com/rouse-dev/rouse/table/stream"
 	"github.com/rouse-dev/rouse/table/tally"
+	"github.com/rouse-dev/rouse/table/token"
 )
 
 // How often Run looks, even if nothing hints that it should.
@@ -49,7 +51,7 @@ func (t *Tables) sweep(ctx context.Context) {
 		for _, do := range []func(context.Context) error{
 			func(ctx context.Context) error { return t.sweepExpired(ctx, t.cfg.Store, t.resolve) },
 			t.sweepCaches,
-			t.sweepTokens,
+			func(ctx context.Context) error { return token.Sweep(ctx, t.cfg.Store, t.at) },
 			t.report,
 		} {
 			t.warn(ctx, do(ctx))
@@ -80,7 +82,7 @@ func (t *Tables) acquire(ctx context.Context) (kv.Lease, error) {
 	if t.cfg.Leases == nil {
 		return alone{}, nil
 	}
-	return t.cfg.Leases.Acquire(ctx, t.upkeepDuty(), leaseTTL)
+	return t.cfg.Leases.Acquire(ctx, t.at.Upkeep(), leaseTTL)
 }
 
 // maintain is what one node does.
@@ -103,7 +105,7 @@ func (t *Tables) maintain(ctx context.Context) {
 
 // hold works while the lease is held.
 func (t *Tables) hold(ctx context.Context, lease kv.Lease) {
-	hint, stop := t.cfg.Store.Wake(t.upkeepDuty())
+	hint, stop := t.cfg.Store.Wake(t.at.Upkeep())
 	defer stop()
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
@@ -136,8 +138,8 @@ type work struct {
 }
 
 func (t *Tables) setWork(tx kv.Tx, account string, d *schema.Record, index uint32) error {
-	tx.Wake(t.upkeepDuty())
-	return setJSON(tx, t.workKey(d.Number, index), work{Account: account, Table: d.Name, Number: d.Number, Index: index})
+	tx.Wake(t.at.Upkeep())
+	return setJSON(tx, t.at.Work(d.Number, index), work{Account: account, Table: d.Name, Number: d.Number, Index: index})
 }
 
 // pairs reads the pairs of a small range.
@@ -160,7 +162,7 @@ const worksMax = 1000
 
 // fillAll does all back-fills that there are.
 func (t *Tables) fillAll(ctx context.Context, lease kv.Lease) error {
-	list, err := t.pairs(ctx, tuple.Prefix(owner, t.cfg.Region, room, "work"), worksMax)
+	list, err := t.pairs(ctx, t.at.Works(), worksMax)
 	if err != nil {
 		return fmt.Errorf("list back-fills: %w", err)
 	}
@@ -190,7 +192,7 @@ func (t *Tables) fill(ctx context.Context, lease kv.Lease, key []byte, w work) e
 		if err != nil || s.Number != w.Number {
 			return t.drop(ctx, key) // the table is gone, and should have taken this along
 		}
-		r := below(s.ItemPrefix)
+		r := layout.Below(s.ItemPrefix)
 		if w.Cursor != nil {
 			r.From = append(bytes.Clone(w.Cursor), 0)
 		}
@@ -323,7 +325,7 @@ func (t *Tables) fillDue(tx kv.Tx, s *handle, keys, values [][]byte) error {
 			return err
 		}
 		if second, ok := s.Expiry(it); ok && second >= oldest {
-			tx.Set(s.dueKey(t, second, keys[i]), nil)
+			tx.Set(t.at.Due(second, s.Number, s.rest(keys[i])), nil)
 		}
 	}
 	return nil
@@ -364,24 +366,20 @@ const buryPage = 1000
 
 // bury deletes what dropped tables and indexes have left.
 func (t *Tables) bury(ctx context.Context, lease kv.Lease) error {
-	graves, err := t.pairs(ctx, tuple.Prefix(owner, t.cfg.Region, room, "grave"), worksMax)
+	graves, err := t.pairs(ctx, t.at.Graves(), worksMax)
 	if err != nil {
 		return fmt.Errorf("list dropped tables: %w", err)
 	}
 	for _, g := range graves {
-		parts, err := tuple.Parse(g.Key)
-		account, err2 := tuple.Parse(g.Value)
-		if err != nil || err2 != nil || len(parts) != 6 || len(account) != 1 {
-			return fmt.Errorf("dropped table %x: %x", g.Key, g.Value)
+		account, number, index, err := t.at.ParseGrave(g)
+		if err != nil {
+			return err
 		}
-		number, _ := parts[4].(uint64)
-		index, _ := parts[5].(uint64)
-		of, _ := account[0].(string)
-		prefix := tablePrefix(of, t.cfg.Region, number)
+		prefix := t.at.Data(account, number)
 		if index > 0 {
-			prefix = schema.IndexPrefix(prefix, uint32(index))
+			prefix = schema.IndexPrefix(prefix, index)
 		}
-		if err := t.deleteAll(ctx, lease, below(prefix)); err != nil {
+		if err := t.deleteAll(ctx, lease, layout.Below(prefix)); err != nil {
 			return fmt.Errorf("sweep dropped table: %w", err)
 		}
 		if err := t.drop(ctx, g.Key); err != nil {
@@ -427,7 +425,7 @@ func (t *Tables) deleteAll(ctx context.Context, lease kv.Lease, r kv.Range) erro
 
 // trimStreams deletes records that are older than StreamRetention, and streams that were turned off so long ago.
 func (t *Tables) trimStreams(ctx context.Context, lease kv.Lease) error {
-	r := tuple.Prefix(owner, t.cfg.Region, room, "streams")
+	r := t.at.Trims()
 	for {
 		list, err := t.pairs(ctx, r, worksMax)
 		if err != nil || len(list) == 0 {
@@ -443,19 +441,16 @@ func (t *Tables) trimStreams(ctx context.Context, lease kv.Lease) error {
 }
 
 func (t *Tables) trimStream(ctx context.Context, lease kv.Lease, listKey []byte) error {
-	parts, err := tuple.Parse(listKey)
-	if err != nil || len(parts) != 7 {
-		return fmt.Errorf("stream %x", listKey)
+	account, table, label, err := t.at.ParseTrim(listKey)
+	if err != nil {
+		return err
 	}
-	account, _ := parts[4].(string)
-	table, _ := parts[5].(string)
-	label, _ := parts[6].(string)
 	s, err := t.feed(ctx, account, t.streamARN(account, table, label))
 	if err != nil {
 		return err
 	}
 	log := t.log(s)
-	key := t.streamKey(account, table, label)
+	key := t.at.Stream(account, table, label)
 	old := t.cfg.Store.Now().Add(-StreamRetention)
 	if !s.Disabled.IsZero() && s.Disabled.Before(old) {
 		if err := t.cfg.Store.Trim(ctx, log, stream.Beyond()); err != nil {

@@ -5,10 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 
 	"github.com/rouse-dev/rouse"
 	"github.com/rouse-dev/rouse/kv"
+	"github.com/rouse-dev/rouse/table/capacity"
 	"github.com/rouse-dev/rouse/table/item"
 	"github.com/rouse-dev/rouse/table/schema"
 )
@@ -234,7 +234,7 @@ func (e *effect) update() (err error) {
 // write puts the effect into the transaction. service says that nobody asked for it.
 func (e *effect) write(t *Tables, tx kv.Tx, service bool) {
 	if e.r.Measure {
-		e.capacity = &Capacity{Table: e.s.Name, Own: units(max(e.oldSize, e.newSize), writeUnit)}
+		e.capacity = &Capacity{Table: e.s.Name, Own: capacity.Units(max(e.oldSize, e.newSize), capacity.WriteUnit)}
 		e.capacity.Units = e.capacity.Own
 	}
 	if e.same {
@@ -265,7 +265,7 @@ func (e *effect) index(tx kv.Tx, x *schema.Secondary) {
 	moved := was.Item != nil && is.Item != nil && !bytes.Equal(was.Key, is.Key)
 	if was.Item != nil && (is.Item == nil || moved) {
 		tx.Delete(was.Key)
-		n += units(wasSize, writeUnit)
+		n += capacity.Units(wasSize, capacity.WriteUnit)
 	}
 	changed := is.Item != nil && (was.Item == nil || moved || !was.Item.Equal(is.Item))
 	if changed || is.Item != nil && x.Status == Creating { // what is being filled may lack an entry that has not changed
@@ -277,9 +277,9 @@ func (e *effect) index(tx kv.Tx, x *schema.Secondary) {
 	}
 	if changed {
 		if was.Item != nil && !moved {
-			n += units(max(isSize, wasSize), writeUnit)
+			n += capacity.Units(max(isSize, wasSize), capacity.WriteUnit)
 		} else {
-			n += units(isSize, writeUnit)
+			n += capacity.Units(isSize, capacity.WriteUnit)
 		}
 	}
 	if was.Item != nil {
@@ -292,7 +292,7 @@ func (e *effect) index(tx kv.Tx, x *schema.Secondary) {
 	}
 	e.entries = append(e.entries, d)
 	if n > 0 && e.capacity != nil {
-		e.capacity.index(x, n)
+		e.capacity.AddIndex(x.Name, x.Global, n)
 	}
 }
 
@@ -325,56 +325,4 @@ func (e *effect) returned(which ReturnValues) item.Item {
 		}
 	}
 	return nil
-}
-
-// Sizes of capacity units.
-const (
-	writeUnit = 1 << 10
-	readUnit  = 4 << 10
-)
-
-// units are the capacity units of so many bytes, at least one.
-func units(size, unit int) float64 {
-	return math.Max(1, math.Ceil(float64(size)/float64(unit)))
-}
-
-// index adds units of an index.
-func (c *Capacity) index(x *schema.Secondary, n float64) {
-	to := &c.Local
-	if x.Global {
-		to = &c.Global
-	}
-	if *to == nil {
-		*to = map[string]float64{}
-	}
-	(*to)[x.Name] += n
-	c.Units += n
-}
-
-// add adds another call's units.
-func (c *Capacity) add(o *Capacity) {
-	c.Units += o.Units
-	c.Own += o.Own
-	for _, m := range []struct {
-		to   *map[string]float64
-		from map[string]float64
-	}{{&c.Local, o.Local}, {&c.Global, o.Global}} {
-		for name, n := range m.from {
-			if *m.to == nil {
-				*m.to = map[string]float64{}
-			}
-			(*m.to)[name] += n
-		}
-	}
-}
-
-// scale multiplies all units.
-func (c *Capacity) scale(by float64) {
-	c.Units *= by
-	c.Own *= by
-	for _, m := range []map[string]float64{c.Local, c.Global} {
-		for name := range m {
-			m[name] *= by
-		}
-	}
 }

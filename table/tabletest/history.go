@@ -36,14 +36,17 @@ type history struct {
 func (h *history) now() int64 { return time.Since(h.began).Nanoseconds() }
 
 // do runs one call and notes it. run answers with what the client was told; an error says that nobody knows whether it was
-// done: such a call may take effect at any later time, or never.
-func (h *history) do(c client, input any, run func() (any, error)) error {
+// done: such a call may take effect at any later time, or never. If it only reads, it says nothing at all.
+func (h *history) do(c client, input interface{ reads() bool }, run func() (any, error)) error {
 	call := h.now()
 	output, err := run()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	op := porcupine.Operation{ClientId: c.life*clients + c.id, Input: input, Call: call, Output: output, Return: h.now()}
 	if err != nil || c.life != h.life {
+		if input.reads() {
+			return err
+		}
 		op.Output, op.Return = nil, math.MaxInt64
 	}
 	h.ops = append(h.ops, op)
@@ -109,6 +112,8 @@ type call struct {
 	old  int
 	new  int
 }
+
+func (c call) reads() bool { return c.kind == "get" }
 
 // told is what it was told.
 type told struct {
@@ -207,6 +212,8 @@ type move struct {
 	old, new int
 	other    int
 }
+
+func (m move) reads() bool { return m.read }
 
 type seen struct {
 	all [cells]int
