@@ -40,7 +40,7 @@ type instance struct {
 	timer *time.Timer // the pool's; freezes it when idle for a while
 	idle  atomic.Bool // set by the pool
 
-	yield yielder // its box is the instance's
+	yield *yielder
 
 	mu     sync.Mutex // held while it is frozen or thawed, which may take long: never taken with the pool's mutex held
 	frozen bool       // guarded by mu

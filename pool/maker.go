@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rouse-dev/rouse"
@@ -59,6 +60,8 @@ type Maker struct {
 	SpareBytes  int64                                           // what spares beyond these may take of memory, default a tenth of the machine
 	Compiled    string                                          // the folder where compiled code is kept; "": nothing is compiled ahead
 	Logger      *slog.Logger
+
+	young atomic.Int64 // attempts that have run for less than a second
 
 	mu         sync.Mutex
 	shelves    []*shelf // guarded by mu; the one used last at the end
@@ -192,7 +195,7 @@ func (m *Maker) furnish(ctx context.Context, in *instance, v *catalog.Version, r
 	if err != nil {
 		return fmt.Errorf("make sandbox: %w", err)
 	}
-	in.box, in.guest, in.yield.box = s.box, s.guest, s.box
+	in.box, in.guest, in.yield = s.box, s.guest, m.newYielder(s.box, v)
 	s.lines.to.Store(in.lines)
 	st.sandbox = time.Since(t)
 	t = time.Now()
