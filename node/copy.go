@@ -84,15 +84,21 @@ func differ(from, to string) error {
 	return nil
 }
 
+// whileRunning is what can be done about a node that has the store.
+const whileRunning = "a node that runs is copied by `rouse backup` and `rouse restore`"
+
 // openNamed opens a store. One in a folder that a node is running on says so.
 func openNamed(ctx context.Context, name string) (kv.Store, error) {
 	cfg := named(name)
 	if cfg.Store == "" {
 		if err := alreadyThere(cfg.Data); err != nil {
-			return nil, fmt.Errorf("%w; or, without stopping it, `rouse backup` and `rouse restore`", err)
+			return nil, fmt.Errorf("%w; %s", err, whileRunning)
 		}
 	}
 	s, err := openState(ctx, cfg, slog.New(slog.DiscardHandler))
+	if err != nil && cfg.Store == "" {
+		return nil, fmt.Errorf("%w; %s", err, whileRunning)
+	}
 	if err != nil {
 		return nil, err
 	}
