@@ -239,13 +239,14 @@ const groupMax = kv.TxBytesMax / 2
 
 // groups puts writes together that share a store, as long as they stay small enough: one commit, one fsync.
 func groups(plans []*plan) (list []*group) {
-	open := map[ground]*group{}
+	open := map[*memory]*group{} // by cache table; nil: the room's own store
 	for i, p := range plans {
-		g := open[p.s.store]
+		at, _ := p.s.store.(*memory)
+		g := open[at]
 		size := p.weight()
 		if g == nil || g.size+size > groupMax {
 			g = &group{}
-			open[p.s.store] = g
+			open[at] = g
 			list = append(list, g)
 		}
 		g.plans, g.places, g.size = append(g.plans, p), append(g.places, i), g.size+size
