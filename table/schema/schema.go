@@ -1,4 +1,22 @@
 // Package schema is what a table looks like, and what fits it.
+//
+// A Definition is what somebody asks for, a Description what there is, a Record how that is stored, a Change what shall
+// become of it. A Schema is a Description made ready for calls about items: it checks their keys, places them and their
+// index entries among the keys of the store, and knows when they expire.
+//
+//	Definition ──Check, NewRecord──▶ Record ──New──▶ Schema ──▶ CheckKey, CheckItem, ItemKey, EntryOf …
+//	                                  ▲    │
+//	                        Change ───┘    └──▶ Description, for people
+//
+// Everything that is refused is refused in DynamoDB's words, in the order in which DynamoDB looks; the texts come from
+// botocore's models, from the tests of dynalite and moto that were run against AWS, and from people's error messages.
+//
+// An index has an entry of an item only if the item has both of its key attributes, of the right types and sizes: a
+// sparse index. What is put, or written by an update, has to fit all indexes; what an item has had since before there was
+// an index does not stand in the way of other updates, and simply has no entry.
+//
+// All of it is pure and safe for concurrent use, except that a Record is changed by its methods, within the transaction
+// that stores it.
 package schema
 
 import (

@@ -1,4 +1,28 @@
 // Package stream is the records of what happened to the items of a table, in a log of the store.
+//
+// # Records
+//
+// A write appends its record in its own transaction. The store gives the position at commit, so records of one item stand
+// in the order of its writes, and a reader who goes on from where it stopped misses none and sees none twice. A record is
+// one or more chunks, because both images of an item of 400 KB do not fit into one value; the chunks of a record follow
+// each other in one commit, and Read puts them together, wherever a reader begins. The last chunk of a log that was
+// closed says so: nothing follows it.
+//
+//	chunk   flags  time  part of the body        record   event  service  keys  new image  old image
+//
+// The sequence number of a record is the position of its first chunk, written as a decimal number of fixed width.
+//
+// # Iterators
+//
+// An iterator is text that anybody can hold and nobody can make: it says stream, position and when it expires, and is
+// signed with a secret that all nodes share. So no node remembers iterators, and a forged one reads nothing.
+//
+// # Finding the end
+//
+// A log of the store is read forwards only. Its end, and the end of its old records, are found by search: it gallops over
+// the numbers of commits, then halves, some dozens of reads of one record however long the log is.
+//
+// What streams a table has, who trims them and what was trimmed is package table's.
 package stream
 
 import (

@@ -53,29 +53,29 @@ func testTables(t *testing.T, open Open) {
 	if d := b.create(definition("music", "artist", "song")); d.Status != table.Creating || d.ARN != "arn:aws:dynamodb:"+Region+":"+Account+":table/music" {
 		t.Errorf("Create: got %s %s, want CREATING and the ARN", d.Status, d.ARN)
 	}
-	_, err := b.db.Create(b.ctx, Account, definition("music", "a"))
+	_, err := b.db.Create(b.t.Context(), Account, definition("music", "a"))
 	refuses(t, "create again", err, "ResourceInUseException", "Table already exists: music")
 	b.create(definition("art", "a"))
 	b.create(definition("zoo", "a"))
-	names, last, err := b.db.List(b.ctx, Account, "", 2)
+	names, last, err := b.db.List(b.t.Context(), Account, "", 2)
 	if b.must(err); fmt.Sprint(names, last) != `[art music]music` {
 		t.Errorf("List of 2: got %v, last %q; want art, music, last music", names, last)
 	}
-	names, last, err = b.db.List(b.ctx, Account, last, 2)
+	names, last, err = b.db.List(b.t.Context(), Account, last, 2)
 	if b.must(err); fmt.Sprint(names, last) != `[zoo]` {
 		t.Errorf("List after music: got %v, last %q; want zoo and no more", names, last)
 	}
-	d, err := b.db.Describe(b.ctx, Account, "art")
+	d, err := b.db.Describe(b.t.Context(), Account, "art")
 	if b.must(err); d.Status != table.Active || d.Billing != table.PayPerRequest || d.BillingChanged.IsZero() {
 		t.Errorf("Describe: got %+v; want it active and paid per request", d)
 	}
-	d, err = b.db.Delete(b.ctx, Account, "art")
+	d, err = b.db.Delete(b.t.Context(), Account, "art")
 	if b.must(err); d.Status != table.Deleting {
 		t.Errorf("Delete: got %s, want DELETING", d.Status)
 	}
-	_, err = b.db.Describe(b.ctx, Account, "art")
+	_, err = b.db.Describe(b.t.Context(), Account, "art")
 	refuses(t, "describe what is gone", err, "ResourceNotFoundException", "Requested resource not found: Table: art not found")
-	_, err = b.db.Get(b.ctx, Account, table.GetRequest{Table: "art", Key: item.Item{"a": s("x")}})
+	_, err = b.db.Get(b.t.Context(), Account, table.GetRequest{Table: "art", Key: item.Item{"a": s("x")}})
 	refuses(t, "get from what is gone", err, "ResourceNotFoundException", "Requested resource not found")
 }
 

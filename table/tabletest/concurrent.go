@@ -29,7 +29,7 @@ func testCounter(t *testing.T, open Open) {
 	seen := map[string]bool{}
 	for range writers {
 		wg.Go(func() {
-			res, err := b.db.Write(b.ctx, Account, table.WriteRequest{Table: "counters", Kind: table.Update, Key: key, Update: u, Return: table.UpdatedNew})
+			res, err := b.db.Write(b.t.Context(), Account, table.WriteRequest{Table: "counters", Kind: table.Update, Key: key, Update: u, Return: table.UpdatedNew})
 			if err != nil {
 				t.Errorf("add: got %v, want nil", err)
 				return
@@ -80,7 +80,7 @@ func testTransfers(t *testing.T, open Open) {
 				v := item.Item{":v": n(rng.IntN(60))}
 				w1 := b.bind(expr.Request{Update: &take, Condition: &has, Values: v})
 				w2 := b.bind(expr.Request{Update: &give, Values: v})
-				_, err := b.db.TransactWrite(b.ctx, Account, table.TransactRequest{Writes: []table.WriteRequest{
+				_, err := b.db.TransactWrite(b.t.Context(), Account, table.TransactRequest{Writes: []table.WriteRequest{
 					{Table: "accounts", Kind: table.Update, Key: key(from), Update: w1.Update, Condition: w1.Condition},
 					{Table: "accounts", Kind: table.Update, Key: key(to), Update: w2.Update},
 				}})
@@ -101,7 +101,7 @@ func testTransfers(t *testing.T, open Open) {
 		all[i] = table.GetRequest{Table: "accounts", Key: key(i)}
 	}
 	sum := func() int64 {
-		res, err := b.db.TransactGet(b.ctx, Account, all)
+		res, err := b.db.TransactGet(b.t.Context(), Account, all)
 		b.must(err)
 		total := int64(0)
 		for _, it := range res.Items {
@@ -174,7 +174,7 @@ func testBackfill(t *testing.T, open Open) {
 				if rng.IntN(3) == 0 {
 					r = table.WriteRequest{Table: "live", Kind: table.Delete, Key: key(rng.IntN(items))}
 				}
-				if _, err := b.db.Write(b.ctx, Account, r); err != nil && r.Item["kind"].Type() != item.TypeNumber {
+				if _, err := b.db.Write(b.t.Context(), Account, r); err != nil && r.Item["kind"].Type() != item.TypeNumber {
 					t.Errorf("write: got %v, want nil", err)
 					return
 				}
@@ -183,13 +183,13 @@ func testBackfill(t *testing.T, open Open) {
 	}
 	add := func(def table.IndexDefinition, as ...table.Attribute) {
 		t.Helper()
-		d, err := b.db.Update(b.ctx, Account, "live", table.Change{Attributes: as, Indexes: []table.IndexChange{{Create: &def}}})
+		d, err := b.db.Update(b.t.Context(), Account, "live", table.Change{Attributes: as, Indexes: []table.IndexChange{{Create: &def}}})
 		b.must(err)
 		if d.Status != table.Updating || d.GlobalIndexes[0].Status != table.Creating || !d.GlobalIndexes[0].Backfilling {
 			t.Errorf("Update: got %s and %+v, want UPDATING, CREATING and back-filling", d.Status, d.GlobalIndexes[0])
 		}
 		b.await("index active", func() bool {
-			d, err := b.db.Describe(b.ctx, Account, "live")
+			d, err := b.db.Describe(b.t.Context(), Account, "live")
 			b.must(err)
 			return d.GlobalIndexes[0].Status == table.Active
 		})
@@ -217,9 +217,9 @@ func testBackfill(t *testing.T, open Open) {
 	}
 	_ = m
 	check("extra", "kind", item.TypeString)
-	_, err := b.db.Update(b.ctx, Account, "live", table.Change{Indexes: []table.IndexChange{{Delete: "extra"}}})
+	_, err := b.db.Update(b.t.Context(), Account, "live", table.Change{Indexes: []table.IndexChange{{Delete: "extra"}}})
 	b.must(err)
-	_, err = b.db.Scan(b.ctx, Account, table.ScanRequest{Table: "live", Index: "extra"})
+	_, err = b.db.Scan(b.t.Context(), Account, table.ScanRequest{Table: "live", Index: "extra"})
 	refuses(t, "scan of a dropped index", err, validation, "The table does not have the specified index: extra")
 	add(table.IndexDefinition{Name: "extra", Key: table.Key{Hash: "size"}, Projection: table.Projection{Kind: table.ProjectAll}},
 		table.Attribute{Name: "size", Type: item.TypeNumber})
@@ -245,7 +245,7 @@ func (b *bench) await(what string, done func() bool) {
 func (b *bench) scanAll(r table.ScanRequest) (all []item.Item) {
 	b.t.Helper()
 	for {
-		page, err := b.db.Scan(b.ctx, Account, r)
+		page, err := b.db.Scan(b.t.Context(), Account, r)
 		b.must(err)
 		all = append(all, page.Items...)
 		if r.Start = page.Last; r.Start == nil {

@@ -109,7 +109,7 @@ func (w *witness) raise(b *bench, i int, rng *rand.Rand) error {
 		return table.WriteRequest{Table: "witness", Kind: table.Update, Key: witnessKey(i), Update: u, Return: table.AllNew}
 	}
 	if rng.IntN(2) == 0 {
-		res, err := b.db.Write(b.ctx, Account, write(i))
+		res, err := b.db.Write(b.t.Context(), Account, write(i))
 		if err == nil {
 			w.tell(i, numberOf(res.Attributes))
 		}
@@ -118,7 +118,7 @@ func (w *witness) raise(b *bench, i int, rng *rand.Rand) error {
 	w.mu.Lock()
 	before := [2]int64{w.told[i], w.told[i+1]}
 	w.mu.Unlock()
-	_, err := b.db.TransactWrite(b.ctx, Account, table.TransactRequest{Writes: []table.WriteRequest{write(i), write(i + 1)}})
+	_, err := b.db.TransactWrite(b.t.Context(), Account, table.TransactRequest{Writes: []table.WriteRequest{write(i), write(i + 1)}})
 	if err == nil {
 		w.tell(i, before[0]+1)
 		w.tell(i+1, before[1]+1)
@@ -140,7 +140,7 @@ func (w *witness) tell(i int, v int64) {
 
 // look reads an item.
 func (w *witness) look(b *bench, i int) error {
-	res, err := b.db.Get(b.ctx, Account, table.GetRequest{Table: "witness", Key: witnessKey(i)})
+	res, err := b.db.Get(b.t.Context(), Account, table.GetRequest{Table: "witness", Key: witnessKey(i)})
 	if err == nil && res.Item != nil {
 		w.mu.Lock()
 		defer w.mu.Unlock()
@@ -153,11 +153,11 @@ func (w *witness) look(b *bench, i int) error {
 func (w *witness) tail(b *bench) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	d, err := b.db.Schema(b.ctx, Account, "witness")
+	d, err := b.db.Schema(b.t.Context(), Account, "witness")
 	if err != nil {
 		return err
 	}
-	desc, err := b.db.Stream(b.ctx, Account, d.StreamARN)
+	desc, err := b.db.Stream(b.t.Context(), Account, d.StreamARN)
 	if err != nil {
 		return err
 	}
@@ -165,11 +165,11 @@ func (w *witness) tail(b *bench) error {
 	if k := len(w.records); k > 0 {
 		r.Kind, r.Sequence = table.AfterSequence, w.records[k-1]
 	}
-	it, err := b.db.Iterator(b.ctx, Account, r)
+	it, err := b.db.Iterator(b.t.Context(), Account, r)
 	if err != nil {
 		return err
 	}
-	page, err := b.db.Records(b.ctx, Account, it, 10)
+	page, err := b.db.Records(b.t.Context(), Account, it, 10)
 	for _, r := range page.Records {
 		w.records = append(w.records, r.Sequence)
 	}

@@ -19,7 +19,7 @@ import (
 )
 
 // clients is how many there are in each life of a store, callsEach how many calls each does.
-const clients, callsEach = 6, 14
+const clients, callsEach = 6, 20
 
 // client is one of them.
 type client struct{ life, id int }
@@ -160,7 +160,7 @@ func testLinearizable(t *testing.T, open Open) {
 		d.Stream = table.KeysOnly
 		b.create(d)
 	}
-	lives(t, open, 3, registers, prepare, func(b *bench, h *history, who client, rng *rand.Rand) error {
+	lives(t, open, 4, registers, prepare, func(b *bench, h *history, who client, rng *rand.Rand) error {
 		c := call{key: fmt.Sprint("k", rng.IntN(3)), kind: []string{"put", "get", "get", "delete", "swap", "swap"}[rng.IntN(6)],
 			old: rng.IntN(4), new: 1 + rng.IntN(4)}
 		return h.do(who, c, func() (any, error) { return b.register(c) })
@@ -176,7 +176,7 @@ func valueOf(it item.Item) int {
 func (b *bench) register(c call) (any, error) {
 	key := item.Item{"id": s(c.key)}
 	if c.kind == "get" {
-		res, err := b.db.Get(b.ctx, Account, table.GetRequest{Table: "registers", Key: key})
+		res, err := b.db.Get(b.t.Context(), Account, table.GetRequest{Table: "registers", Key: key})
 		return told{value: valueOf(res.Item)}, err
 	}
 	w := table.WriteRequest{Table: "registers", Kind: table.Put, Item: item.Item{"id": s(c.key), "v": n(c.new)}, Return: table.AllOld}
@@ -194,7 +194,7 @@ func (b *bench) register(c call) (any, error) {
 		}
 		w.Condition = b.bind(r).Condition
 	}
-	res, err := b.db.Write(b.ctx, Account, w)
+	res, err := b.db.Write(b.t.Context(), Account, w)
 	var failed *table.ConditionFailed
 	if errors.As(err, &failed) {
 		return told{ok: false}, nil
@@ -242,7 +242,7 @@ var store3 = porcupine.Model{
 // end, over crashes too.
 func testSerializable(t *testing.T, open Open) {
 	prepare := func(b *bench) { b.create(definition("cells", "id")) }
-	lives(t, open, 2, store3, prepare, func(b *bench, h *history, who client, rng *rand.Rand) error {
+	lives(t, open, 4, store3, prepare, func(b *bench, h *history, who client, rng *rand.Rand) error {
 		m := move{read: rng.IntN(3) == 0, i: rng.IntN(cells), old: rng.IntN(3), new: 1 + rng.IntN(2), other: 1 + rng.IntN(2)}
 		m.j = (m.i + 1 + rng.IntN(cells-1)) % cells
 		return h.do(who, m, func() (any, error) { return b.move(m) })
@@ -258,7 +258,7 @@ func (b *bench) move(m move) (any, error) {
 		for i := range cells {
 			rs = append(rs, table.GetRequest{Table: "cells", Key: cellKey(i)})
 		}
-		res, err := b.db.TransactGet(b.ctx, Account, rs)
+		res, err := b.db.TransactGet(b.t.Context(), Account, rs)
 		out := seen{ok: true}
 		for i, it := range res.Items {
 			out.all[i] = valueOf(it)
@@ -275,7 +275,7 @@ func (b *bench) move(m move) (any, error) {
 	u := func(v int) *expr.Update {
 		return b.bind(expr.Request{Update: &set, Values: item.Item{":v": n(v)}}).Update
 	}
-	_, err := b.db.TransactWrite(b.ctx, Account, table.TransactRequest{Writes: []table.WriteRequest{
+	_, err := b.db.TransactWrite(b.t.Context(), Account, table.TransactRequest{Writes: []table.WriteRequest{
 		{Table: "cells", Kind: table.Update, Key: cellKey(m.i), Update: u(m.new), Condition: b.bind(r).Condition},
 		{Table: "cells", Kind: table.Update, Key: cellKey(m.j), Update: u(m.other)},
 	}})

@@ -54,14 +54,14 @@ func testKeys(t *testing.T, open Open) {
 	}
 	over := items[0].Clone()
 	over["p"] = bin(strings.Repeat("p", item.PartitionKeyMax+1))
-	_, err := b.db.Write(b.ctx, Account, table.WriteRequest{Table: "long", Kind: table.Put, Item: over})
+	_, err := b.db.Write(b.t.Context(), Account, table.WriteRequest{Table: "long", Kind: table.Put, Item: over})
 	refuses(t, "long partition key", err, validation, "One or more parameter values were invalid: Size of hashkey has exceeded the maximum size limit of2048 bytes")
 	over = items[0].Clone()
 	over["r"] = bin(strings.Repeat("r", item.SortKeyMax+1))
-	_, err = b.db.Write(b.ctx, Account, table.WriteRequest{Table: "long", Kind: table.Put, Item: over})
+	_, err = b.db.Write(b.t.Context(), Account, table.WriteRequest{Table: "long", Kind: table.Put, Item: over})
 	refuses(t, "long sort key", err, validation, "One or more parameter values were invalid: Aggregated size of all range keys has exceeded the size limit of 1024 bytes")
 	for _, it := range items {
-		_, err := b.db.Write(b.ctx, Account, table.WriteRequest{Table: "long", Kind: table.Delete, Key: item.Item{"p": it["p"], "r": it["r"]}})
+		_, err := b.db.Write(b.t.Context(), Account, table.WriteRequest{Table: "long", Kind: table.Delete, Key: item.Item{"p": it["p"], "r": it["r"]}})
 		b.must(err)
 	}
 	for _, index := range []string{"", "local", "global"} {
@@ -86,7 +86,7 @@ func (b *bench) queryLong(it item.Item, index string, reverse bool) (all []item.
 		Values: item.Item{":h": it[hash], ":s": item.NewBinary(it[sort].Bytes()[:len(it[sort].Bytes())-2])}}
 	q := table.QueryRequest{Table: "long", Index: index, KeyCondition: b.bind(r).KeyCondition, Limit: 1, Reverse: reverse}
 	for {
-		page, err := b.db.Query(b.ctx, Account, q)
+		page, err := b.db.Query(b.t.Context(), Account, q)
 		b.must(err)
 		all = append(all, page.Items...)
 		if q.Start = page.Last; q.Start == nil {
@@ -120,7 +120,7 @@ func testSizes(t *testing.T, open Open) {
 	same(t, "old image", rs[1].Old, old)
 	over := full("b", "x")
 	over["more"] = s("")
-	_, err := b.db.Write(b.ctx, Account, table.WriteRequest{Table: "big", Kind: table.Put, Item: over})
+	_, err := b.db.Write(b.t.Context(), Account, table.WriteRequest{Table: "big", Kind: table.Put, Item: over})
 	refuses(t, "too large", err, validation, "Item size has exceeded the maximum allowed size")
 	_, err = b.update("big", item.Item{"id": s("a")}, "SET more = :v", item.Item{":v": s("")}, table.ReturnNone)
 	refuses(t, "too large by an update", err, validation, "Item size to update has exceeded the maximum allowed size")
@@ -131,11 +131,11 @@ func testSizes(t *testing.T, open Open) {
 	}
 	for len(ws) > 0 {
 		k := min(len(ws), table.BatchWriteMax)
-		_, err := b.db.BatchWrite(b.ctx, Account, ws[:k])
+		_, err := b.db.BatchWrite(b.t.Context(), Account, ws[:k])
 		b.must(err)
 		ws = ws[k:]
 	}
-	page, err := b.db.Scan(b.ctx, Account, table.ScanRequest{Table: "big", Measure: true})
+	page, err := b.db.Scan(b.t.Context(), Account, table.ScanRequest{Table: "big", Measure: true})
 	if b.must(err); page.Scanned != 3 || page.Last == nil || page.Capacity.Units != 150 {
 		t.Errorf("page: got %d items, last %s, %v units; want 3, more, and 150", page.Scanned, show(page.Last), page.Capacity.Units)
 	}
@@ -144,7 +144,7 @@ func testSizes(t *testing.T, open Open) {
 	for i := range 45 {
 		r.Keys = append(r.Keys, item.Item{"id": s(fmt.Sprintf("%02d", i))})
 	}
-	res, err := b.db.BatchGet(b.ctx, Account, []table.BatchGetRequest{r}, false)
+	res, err := b.db.BatchGet(b.t.Context(), Account, []table.BatchGetRequest{r}, false)
 	if b.must(err); len(res[0].Items) != 40 || len(res[0].Unprocessed) != 5 {
 		t.Errorf("BatchGet of 18 MB: got %d and %d unprocessed, want 40 and 5", len(res[0].Items), len(res[0].Unprocessed))
 	}
@@ -152,10 +152,10 @@ func testSizes(t *testing.T, open Open) {
 	for _, k := range r.Keys[:11] {
 		gets = append(gets, table.GetRequest{Table: "big", Key: k})
 	}
-	if _, err := b.db.TransactGet(b.ctx, Account, gets[:10]); err != nil {
+	if _, err := b.db.TransactGet(b.t.Context(), Account, gets[:10]); err != nil {
 		t.Errorf("TransactGet of 4 MB: got %v, want nil", err)
 	}
-	if _, err := b.db.TransactGet(b.ctx, Account, gets); err == nil {
+	if _, err := b.db.TransactGet(b.t.Context(), Account, gets); err == nil {
 		t.Error("TransactGet of more than 4 MB: got nil, want an error")
 	}
 }
@@ -169,13 +169,13 @@ func testQuotas(t *testing.T, open Open) {
 	for i := range table.GlobalIndexesMax + 1 {
 		d.Global = append(d.Global, table.IndexDefinition{Name: fmt.Sprint("g-", i), Key: table.Key{Hash: "g"}, Projection: all})
 	}
-	_, err := b.db.Create(b.ctx, Account, d)
+	_, err := b.db.Create(b.t.Context(), Account, d)
 	refuses(t, "21 global indexes", err, validation, "One or more parameter values were invalid: GlobalSecondaryIndex count exceeds the per-table limit of 20")
 	d.Global = d.Global[:table.GlobalIndexesMax]
 	for i := range table.LocalIndexesMax + 1 {
 		d.Local = append(d.Local, table.IndexDefinition{Name: fmt.Sprint("l-", i), Key: table.Key{Hash: "id", Range: "g"}, Projection: all})
 	}
-	_, err = b.db.Create(b.ctx, Account, d)
+	_, err = b.db.Create(b.t.Context(), Account, d)
 	refuses(t, "6 local indexes", err, validation, "One or more parameter values were invalid: Number of LocalSecondaryIndexes exceeds per-table limit of 5")
 	d.Local = d.Local[:table.LocalIndexesMax]
 	d.Stream = table.NewAndOldImages
@@ -186,7 +186,7 @@ func testQuotas(t *testing.T, open Open) {
 		ws = append(ws, table.WriteRequest{Table: "wide", Kind: table.Put, Item: it})
 	}
 	for range 2 { // the second time each old entry goes
-		if _, err := b.db.TransactWrite(b.ctx, Account, table.TransactRequest{Writes: ws}); err != nil {
+		if _, err := b.db.TransactWrite(b.t.Context(), Account, table.TransactRequest{Writes: ws}); err != nil {
 			t.Fatalf("100 items with 25 indexes: got %v, want nil", err)
 		}
 		for i := range ws {
@@ -203,11 +203,11 @@ func testQuotas(t *testing.T, open Open) {
 	for i := range table.TagsMax {
 		tags[fmt.Sprint("tag-", i)] = "v"
 	}
-	b.must(b.db.Tag(b.ctx, Account, "wide", tags))
-	err = b.db.Tag(b.ctx, Account, "wide", map[string]string{"one": "more"})
+	b.must(b.db.Tag(b.t.Context(), Account, "wide", tags))
+	err = b.db.Tag(b.t.Context(), Account, "wide", map[string]string{"one": "more"})
 	refuses(t, "51 tags", err, validation, "Number of Tags exceed the current limit for the provided ResourceArn")
-	b.must(b.db.Untag(b.ctx, Account, "wide", []string{"tag-0", "none"}))
-	got, err := b.db.Tags(b.ctx, Account, "wide")
+	b.must(b.db.Untag(b.t.Context(), Account, "wide", []string{"tag-0", "none"}))
+	got, err := b.db.Tags(b.t.Context(), Account, "wide")
 	if b.must(err); len(got) != table.TagsMax-1 {
 		t.Errorf("Tags: got %d, want %d", len(got), table.TagsMax-1)
 	}

@@ -24,7 +24,7 @@ func testModel(t *testing.T, open Open) {
 		m := &model{rt: rt, b: b, name: fmt.Sprintf("model-%d", round), items: map[string]item.Item{}}
 		m.create()
 		defer func() {
-			if _, err := b.db.Delete(b.ctx, Account, m.name); err != nil {
+			if _, err := b.db.Delete(b.t.Context(), Account, m.name); err != nil {
 				t.Errorf("delete: %v", err)
 			}
 		}()
@@ -71,7 +71,7 @@ func (m *model) create() {
 		{Name: byBoth, Key: table.Key{Hash: "group", Range: "level"}, Projection: table.Projection{Kind: table.ProjectAll}},
 	}
 	d.Stream = table.NewAndOldImages
-	if _, err := m.b.db.Create(m.b.ctx, Account, d); err != nil {
+	if _, err := m.b.db.Create(m.b.t.Context(), Account, d); err != nil {
 		m.rt.Fatalf("create: %v", err)
 	}
 }
@@ -206,7 +206,7 @@ func keyOf(w table.WriteRequest) string {
 
 func (m *model) one(t *rapid.T, kind table.WriteKind) {
 	w, next, holds := m.write(t, kind)
-	res, err := m.b.db.Write(m.b.ctx, Account, w)
+	res, err := m.b.db.Write(m.b.t.Context(), Account, w)
 	if !holds {
 		if _, failed := err.(*table.ConditionFailed); !failed {
 			t.Fatalf("write %v of %q: got %v, want a failed condition", kind, keyOf(w), err)
@@ -252,7 +252,7 @@ func (m *model) batch(t *rapid.T) {
 	for i := range ws {
 		ws[i].Condition, ws[i].Return = nil, table.ReturnNone
 	}
-	res, err := m.b.db.BatchWrite(m.b.ctx, Account, ws)
+	res, err := m.b.db.BatchWrite(m.b.t.Context(), Account, ws)
 	if m.must(err); len(res.Unprocessed) > 0 {
 		t.Fatalf("BatchWrite: got %d unprocessed, want none", len(res.Unprocessed))
 	}
@@ -263,7 +263,7 @@ func (m *model) batch(t *rapid.T) {
 
 func (m *model) transact(t *rapid.T) {
 	ws, nexts, holds := m.draws(t, table.Put, table.Delete, table.Update)
-	_, err := m.b.db.TransactWrite(m.b.ctx, Account, table.TransactRequest{Writes: ws})
+	_, err := m.b.db.TransactWrite(m.b.t.Context(), Account, table.TransactRequest{Writes: ws})
 	if !holds {
 		if _, cancelled := err.(*table.Cancelled); !cancelled {
 			t.Fatalf("TransactWrite: got %v, want it cancelled", err)
@@ -278,7 +278,7 @@ func (m *model) transact(t *rapid.T) {
 
 func (m *model) get(t *rapid.T) {
 	key := genKey(t)
-	res, err := m.b.db.Get(m.b.ctx, Account, table.GetRequest{Table: m.name, Key: key})
+	res, err := m.b.db.Get(m.b.t.Context(), Account, table.GetRequest{Table: m.name, Key: key})
 	m.must(err)
 	if want := m.items[keyString(key)]; (want == nil) != (res.Item == nil) || !want.Equal(res.Item) {
 		t.Fatalf("get %q: got %s, want %s", keyString(key), show(res.Item), show(want))
@@ -350,7 +350,7 @@ func (m *model) query(t *rapid.T) {
 	}
 	var got []item.Item
 	for {
-		page, err := m.b.db.Query(m.b.ctx, Account, q)
+		page, err := m.b.db.Query(m.b.t.Context(), Account, q)
 		m.must(err)
 		got = append(got, page.Items...)
 		if q.Start = page.Last; q.Start == nil {
@@ -411,7 +411,7 @@ func (m *model) scan(t *rapid.T) {
 
 func (m *model) scanAll(r table.ScanRequest) (all []item.Item) {
 	for {
-		page, err := m.b.db.Scan(m.b.ctx, Account, r)
+		page, err := m.b.db.Scan(m.b.t.Context(), Account, r)
 		m.must(err)
 		all = append(all, page.Items...)
 		if r.Start = page.Last; r.Start == nil {
@@ -474,14 +474,14 @@ func (m *model) checkStream() {
 // readStream reads all of a table's stream.
 func (b *bench) readStream(name string) (all []table.StreamRecord) {
 	b.t.Helper()
-	d, err := b.db.Describe(b.ctx, Account, name)
+	d, err := b.db.Describe(b.t.Context(), Account, name)
 	b.must(err)
-	desc, err := b.db.Stream(b.ctx, Account, d.StreamARN)
+	desc, err := b.db.Stream(b.t.Context(), Account, d.StreamARN)
 	b.must(err)
-	it, err := b.db.Iterator(b.ctx, Account, table.IteratorRequest{Stream: d.StreamARN, Shard: desc.Shards[0].ID, Kind: table.TrimHorizon})
+	it, err := b.db.Iterator(b.t.Context(), Account, table.IteratorRequest{Stream: d.StreamARN, Shard: desc.Shards[0].ID, Kind: table.TrimHorizon})
 	b.must(err)
 	for {
-		page, err := b.db.Records(b.ctx, Account, it, 7)
+		page, err := b.db.Records(b.t.Context(), Account, it, 7)
 		b.must(err)
 		if all = append(all, page.Records...); len(page.Records) == 0 {
 			return all

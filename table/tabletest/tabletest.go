@@ -68,7 +68,6 @@ const patience = 30 * time.Second
 // bench is an engine under test.
 type bench struct {
 	t     testing.TB
-	ctx   context.Context
 	db    *table.Tables
 	cache *expr.Cache
 }
@@ -89,7 +88,7 @@ func on(t testing.TB, store kv.Store) *bench {
 	if err != nil {
 		t.Fatalf("open tables: %v", err)
 	}
-	return &bench{t: t, ctx: t.Context(), db: db, cache: expr.NewCache(100)}
+	return &bench{t: t, db: db, cache: expr.NewCache(100)}
 }
 
 // run runs the upkeep until the test ends.
@@ -154,20 +153,20 @@ func n(v any) item.Value {
 
 func (b *bench) create(d table.Definition) *table.Description {
 	b.t.Helper()
-	got, err := b.db.Create(b.ctx, Account, d)
+	got, err := b.db.Create(b.t.Context(), Account, d)
 	b.must(err)
 	return got
 }
 
 func (b *bench) put(name string, it item.Item) {
 	b.t.Helper()
-	_, err := b.db.Write(b.ctx, Account, table.WriteRequest{Table: name, Kind: table.Put, Item: it})
+	_, err := b.db.Write(b.t.Context(), Account, table.WriteRequest{Table: name, Kind: table.Put, Item: it})
 	b.must(err)
 }
 
 func (b *bench) get(name string, key item.Item) item.Item {
 	b.t.Helper()
-	res, err := b.db.Get(b.ctx, Account, table.GetRequest{Table: name, Key: key})
+	res, err := b.db.Get(b.t.Context(), Account, table.GetRequest{Table: name, Key: key})
 	b.must(err)
 	return res.Item
 }
@@ -175,7 +174,7 @@ func (b *bench) get(name string, key item.Item) item.Item {
 // update updates an item by an expression over :v and answers with what Return says.
 func (b *bench) update(name string, key item.Item, text string, values item.Item, rv table.ReturnValues) (item.Item, error) {
 	u := b.bind(expr.Request{Update: &text, Values: values})
-	res, err := b.db.Write(b.ctx, Account, table.WriteRequest{Table: name, Kind: table.Update, Key: key, Update: u.Update, Return: rv})
+	res, err := b.db.Write(b.t.Context(), Account, table.WriteRequest{Table: name, Kind: table.Update, Key: key, Update: u.Update, Return: rv})
 	return res.Attributes, err
 }
 

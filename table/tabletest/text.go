@@ -68,10 +68,10 @@ func testWriteTexts(t *testing.T, open Open) {
 		{"update into an index key", update("SET genre.a = :v", item.Item{":v": n(1)}), "Key attributes must be scalars; list random access '[]' and map lookup '.' are not allowed: IndexKey: genre"},
 		{"update of an index key by another", update("SET genre = author, #y = title", nil), "The update expression attempted to update the secondary index key to unsupported type"},
 	} {
-		_, err := b.db.Write(b.ctx, Account, c.w)
+		_, err := b.db.Write(b.t.Context(), Account, c.w)
 		refuses(t, c.what, err, validation, c.text)
 	}
-	_, err := b.db.Write(b.ctx, Account, table.WriteRequest{Table: "none", Kind: table.Put, Item: it})
+	_, err := b.db.Write(b.t.Context(), Account, table.WriteRequest{Table: "none", Kind: table.Put, Item: it})
 	refuses(t, "no table", err, "ResourceNotFoundException", "Requested resource not found")
 }
 
@@ -96,7 +96,7 @@ func testConditions(t *testing.T, open Open) {
 		if cond == newer {
 			r.Values = item.Item{":v": n(v)}
 		}
-		_, err := b.db.Write(b.ctx, Account, table.WriteRequest{Table: "c", Kind: table.Put, Item: with(key, "v", n(v)),
+		_, err := b.db.Write(b.t.Context(), Account, table.WriteRequest{Table: "c", Kind: table.Put, Item: with(key, "v", n(v)),
 			Condition: b.bind(r).Condition, ReturnOnFail: true})
 		return err
 	}
@@ -132,7 +132,7 @@ func testConditions(t *testing.T, open Open) {
 	if got := b.get("c", item.Item{"id": s("nobody")}); got != nil {
 		t.Errorf("after REMOVE of nothing: got %s, want nothing", show(got))
 	}
-	_, err = b.db.Write(b.ctx, Account, table.WriteRequest{Table: "c", Kind: table.Update, Key: item.Item{"id": s("bare")}})
+	_, err = b.db.Write(b.t.Context(), Account, table.WriteRequest{Table: "c", Kind: table.Update, Key: item.Item{"id": s("bare")}})
 	b.must(err)
 	same(t, "an update that says nothing", b.get("c", item.Item{"id": s("bare")}), item.Item{"id": s("bare")})
 }
@@ -149,14 +149,14 @@ func testReadTexts(t *testing.T, open Open) {
 			if change != nil {
 				change(&r)
 			}
-			_, err := b.db.Query(b.ctx, Account, r)
+			_, err := b.db.Query(b.t.Context(), Account, r)
 			return err
 		}
 	}
 	scan := func(r table.ScanRequest) func() error {
 		return func() error {
 			r.Table = "books"
-			_, err := b.db.Scan(b.ctx, Account, r)
+			_, err := b.db.Scan(b.t.Context(), Account, r)
 			return err
 		}
 	}
@@ -216,7 +216,7 @@ func testTransactions(t *testing.T, open Open) {
 	}
 	failing := w(book("Lem", "Solaris"))
 	failing.Condition, failing.ReturnOnFail = cond, true
-	_, err := b.db.TransactWrite(b.ctx, Account, table.TransactRequest{Writes: []table.WriteRequest{w(book("Dick", "Ubik")), failing}})
+	_, err := b.db.TransactWrite(b.t.Context(), Account, table.TransactRequest{Writes: []table.WriteRequest{w(book("Dick", "Ubik")), failing}})
 	refuses(t, "a failed condition", err, "TransactionCanceledException",
 		"Transaction cancelled, please refer cancellation reasons for specific reasons [None, ConditionalCheckFailed]")
 	var c *table.Cancelled
@@ -226,25 +226,25 @@ func testTransactions(t *testing.T, open Open) {
 	if got := b.get("books", book("Dick", "Ubik")); got != nil {
 		t.Errorf("after a cancelled transaction: got %s, want nothing", show(got))
 	}
-	_, err = b.db.TransactWrite(b.ctx, Account, table.TransactRequest{Writes: []table.WriteRequest{w(book("a", "b")), w(book("a", "b"))}})
+	_, err = b.db.TransactWrite(b.t.Context(), Account, table.TransactRequest{Writes: []table.WriteRequest{w(book("a", "b")), w(book("a", "b"))}})
 	refuses(t, "one item twice", err, validation, "Transaction request cannot include multiple operations on one item")
-	_, err = b.db.TransactWrite(b.ctx, Account, table.TransactRequest{Writes: []table.WriteRequest{w(with(book("a", "b"), "genre", n(1)))}})
+	_, err = b.db.TransactWrite(b.t.Context(), Account, table.TransactRequest{Writes: []table.WriteRequest{w(with(book("a", "b"), "genre", n(1)))}})
 	refuses(t, "an index key's type", err, "TransactionCanceledException",
 		"Transaction cancelled, please refer cancellation reasons for specific reasons [ValidationError]")
 	check := table.WriteRequest{Table: "books", Kind: table.Check, Key: book("Lem", "Solaris"), Condition: cond}
-	_, err = b.db.TransactWrite(b.ctx, Account, table.TransactRequest{Writes: []table.WriteRequest{check, w(book("a", "b"))}})
+	_, err = b.db.TransactWrite(b.t.Context(), Account, table.TransactRequest{Writes: []table.WriteRequest{check, w(book("a", "b"))}})
 	refuses(t, "a check", err, "TransactionCanceledException",
 		"Transaction cancelled, please refer cancellation reasons for specific reasons [ConditionalCheckFailed, None]")
 	check.Key = book("nobody", "nothing")
-	res, err := b.db.TransactWrite(b.ctx, Account, table.TransactRequest{Writes: []table.WriteRequest{check, w(book("a", "b"))}, Measure: true})
+	res, err := b.db.TransactWrite(b.t.Context(), Account, table.TransactRequest{Writes: []table.WriteRequest{check, w(book("a", "b"))}, Measure: true})
 	if b.must(err); len(res.Capacity) != 1 || res.Capacity[0].Units != 4 {
 		t.Errorf("capacity: got %+v, want 4 units of one table", res.Capacity)
 	}
-	_, err = b.db.TransactWrite(b.ctx, Account, table.TransactRequest{Writes: []table.WriteRequest{{Table: "none", Kind: table.Put, Item: book("a", "b")}}})
+	_, err = b.db.TransactWrite(b.t.Context(), Account, table.TransactRequest{Writes: []table.WriteRequest{{Table: "none", Kind: table.Put, Item: book("a", "b")}}})
 	refuses(t, "no table", err, "ResourceNotFoundException", "Requested resource not found")
-	_, err = b.db.BatchWrite(b.ctx, Account, []table.WriteRequest{w(book("a", "b")), w(book("a", "b"))})
+	_, err = b.db.BatchWrite(b.t.Context(), Account, []table.WriteRequest{w(book("a", "b")), w(book("a", "b"))})
 	refuses(t, "a batch with an item twice", err, validation, "Provided list of item keys contains duplicates")
-	_, err = b.db.BatchGet(b.ctx, Account, []table.BatchGetRequest{{Table: "books", Keys: []item.Item{book("a", "b"), book("a", "b")}}}, false)
+	_, err = b.db.BatchGet(b.t.Context(), Account, []table.BatchGetRequest{{Table: "books", Keys: []item.Item{book("a", "b"), book("a", "b")}}}, false)
 	refuses(t, "a batch that reads an item twice", err, validation, "Provided list of item keys contains duplicates")
 }
 
@@ -255,7 +255,7 @@ func testCapacity(t *testing.T, open Open) {
 	write := func(w table.WriteRequest) *table.Capacity {
 		t.Helper()
 		w.Table, w.Measure = "books", true
-		res, err := b.db.Write(b.ctx, Account, w)
+		res, err := b.db.Write(b.t.Context(), Account, w)
 		b.must(err)
 		return res.Capacity
 	}
@@ -279,7 +279,7 @@ func testCapacity(t *testing.T, open Open) {
 	units("a delete of nothing", write(table.WriteRequest{Kind: table.Delete, Key: it}), 1, 1, 0, 0)
 	b.put("books", with(full, "text", s(string(make([]byte, 5000)))))
 	get := func(consistent bool) float64 {
-		res, err := b.db.Get(b.ctx, Account, table.GetRequest{Table: "books", Key: it, Consistent: consistent, Measure: true})
+		res, err := b.db.Get(b.t.Context(), Account, table.GetRequest{Table: "books", Key: it, Consistent: consistent, Measure: true})
 		b.must(err)
 		return res.Capacity.Units
 	}
@@ -288,13 +288,13 @@ func testCapacity(t *testing.T, open Open) {
 	}
 	cond := "author = :a"
 	k := b.bind(expr.Request{KeyCondition: &cond, Values: item.Item{":a": s("Lem")}}).KeyCondition
-	page, err := b.db.Query(b.ctx, Account, table.QueryRequest{Table: "books", Index: "by-year", KeyCondition: k, Select: table.SelectAll, Measure: true})
+	page, err := b.db.Query(b.t.Context(), Account, table.QueryRequest{Table: "books", Index: "by-year", KeyCondition: k, Select: table.SelectAll, Measure: true})
 	b.must(err)
 	units("a local index and its items", page.Capacity, 1.5, 1, 0.5, 0)
 	if page.Count != 1 || len(page.Items[0]) != 5 {
 		t.Errorf("a local index with all attributes: got %d items of %d attributes, want one of 5", page.Count, len(page.Items[0]))
 	}
-	res, err := b.db.TransactGet(b.ctx, Account, []table.GetRequest{{Table: "books", Key: it, Measure: true}})
+	res, err := b.db.TransactGet(b.t.Context(), Account, []table.GetRequest{{Table: "books", Key: it, Measure: true}})
 	if b.must(err); res.Capacity[0].Units != 4 {
 		t.Errorf("TransactGet of 5,000 bytes: got %v units, want 4", res.Capacity[0].Units)
 	}
