@@ -17,6 +17,7 @@ func (t *Tables) Update(ctx context.Context, account, name string, c Change) (*D
 		return nil, err
 	}
 	var d *schema.Record
+	var before []Index
 	var updating bool
 	err := t.cfg.Store.Update(ctx, func(tx kv.Tx) (err error) {
 		if d, err = t.read(tx, account, name); err != nil {
@@ -25,6 +26,7 @@ func (t *Tables) Update(ctx context.Context, account, name string, c Change) (*D
 		if d == nil {
 			return errNoTableNamed(name)
 		}
+		before = slices.Clone(d.GlobalIndexes)
 		if updating, err = t.change(tx, account, d, c); err != nil {
 			return err
 		}
@@ -38,16 +40,25 @@ func (t *Tables) Update(ctx context.Context, account, name string, c Change) (*D
 	if updating {
 		answer.Status = Updating
 	}
-	answer.GlobalIndexes = slices.Clone(answer.GlobalIndexes)
-	for i := range answer.GlobalIndexes {
-		x := &answer.GlobalIndexes[i]
-		for _, ic := range c.Indexes {
-			if ic.Update != nil && ic.Update.Name == x.Name {
-				x.Status = Updating
-			}
+	answer.GlobalIndexes = shown(answer.GlobalIndexes, before, c.Indexes)
+	return &answer, nil
+}
+
+// shown is the indexes as the answer to changes shows them: what is updated says so, what was dropped is still there.
+func shown(now, before []Index, changes []IndexChange) []Index {
+	list := slices.Clone(now)
+	for _, c := range changes {
+		if c.Update != nil {
+			i := slices.IndexFunc(list, func(x Index) bool { return x.Name == c.Update.Name })
+			list[i].Status = Updating
+		}
+		if i := slices.IndexFunc(before, func(x Index) bool { return c.Delete == x.Name }); i >= 0 {
+			gone := before[i]
+			gone.Status, gone.Backfilling = Deleting, false
+			list = append(list, gone)
 		}
 	}
-	return &answer, nil
+	return list
 }
 
 // change makes the changes to d and reports whether AWS would call the table Updating meanwhile.

@@ -3,6 +3,7 @@ package table
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/rouse-dev/rouse/kv"
 	"github.com/rouse-dev/rouse/table/capacity"
@@ -97,66 +98,59 @@ func (w *walk) after(key []byte) {
 	}
 }
 
-// check checks what Query and Scan have in common, and settles what is read.
-func (w *walk) check(indexName string) error {
-	if err := w.checkSelect(indexName); err != nil {
-		return err
-	}
-	whole := w.whole()
-	w.fetch = w.choice == SelectAll && !whole
-	if w.projection != nil {
-		if err := w.s.CheckPaths(w.projection.Paths()); err != nil {
-			return err
-		}
-	}
-	if w.filter != nil {
-		if err := w.s.CheckPaths(w.filter.Paths()); err != nil {
-			return err
-		}
-	}
-	if whole {
+// checkSelect refuses all attributes of a global index that does not carry them, and settles what is read.
+func (w *walk) checkSelect() error {
+	if w.choice != SelectAll || w.whole() {
 		return nil
 	}
-	var missing []string
-	for _, n := range w.names() {
-		if !w.x.Carries[n] {
-			missing = append(missing, n)
-		}
+	if w.x.Global {
+		return invalidValue("Select type ALL_ATTRIBUTES is not supported for global secondary index %s because its projection type is not ALL",
+			w.x.Name)
 	}
+	w.fetch = true
+	return nil
+}
+
+// whole reports whether what is walked carries all attributes.
+func (w *walk) whole() bool { return w.x == nil || w.x.Carries == nil }
+
+// checkProjection checks a projection against the keys and what the index carries. A local index lacks nothing: the items
+// are read as well.
+func (w *walk) checkProjection() error {
+	if w.projection == nil {
+		return nil
+	}
+	if err := w.s.CheckPaths(w.projection.Paths()); err != nil || w.whole() {
+		return err
+	}
+	missing := w.lacks(w.projection.Names())
 	if len(missing) > 0 && w.x.Global {
-		return invalidValue("Global secondary index %s does not project %s", indexName, bracketed(missing))
+		return invalidValue("Global secondary index %s does not project [%s]", w.x.Name, strings.Join(missing, ", "))
 	}
 	w.fetch = w.fetch || len(missing) > 0
 	return nil
 }
 
-// whole reports whether what is walked has all attributes.
-func (w *walk) whole() bool { return w.x == nil || w.x.Carries == nil }
-
-// checkSelect refuses all attributes of a global index that has not all.
-func (w *walk) checkSelect(indexName string) error {
-	if w.choice == SelectAll && !w.whole() && w.x.Global {
-		return invalidValue("Select type ALL_ATTRIBUTES is not supported for global secondary index %s because its projection type is not ALL",
-			indexName)
+// checkFilter checks a filter. In a global index it does not see what the index does not carry.
+func (w *walk) checkFilter() error {
+	if w.filter == nil {
+		return nil
 	}
+	if err := w.s.CheckPaths(w.filter.Paths()); err != nil || w.whole() {
+		return err
+	}
+	w.fetch = w.fetch || !w.x.Global && len(w.lacks(w.filter.Names())) > 0
 	return nil
 }
 
-func bracketed(names []string) string {
-	out := "["
-	for i, n := range names {
-		if i > 0 {
-			out += ", "
+// lacks are the names that entries do not have.
+func (w *walk) lacks(names []string) (missing []string) {
+	for _, n := range names {
+		if !w.x.Carries[n] {
+			missing = append(missing, n)
 		}
-		out += n
 	}
-	return out + "]"
-}
-
-// found is an item as it stands in the store.
-type found struct {
-	value []byte    // of the item, or of the entry
-	key   item.Item // where the next page would start; only of the last one
+	return missing
 }
 
 // page walks.

@@ -52,8 +52,10 @@ func (s *handle) query(r *QueryRequest) (*walk, error) {
 			return nil, err
 		}
 	}
-	if err := w.check(r.Index); err != nil {
-		return nil, err
+	for _, check := range []func() error{w.checkSelect, w.checkProjection, w.checkFilter} {
+		if err := check(); err != nil {
+			return nil, err
+		}
 	}
 	w.r = s.rangeOf(x, parts, q)
 	w.r.Reverse = r.Reverse

@@ -36,7 +36,7 @@ func (s *handle) scan(r *ScanRequest) (*walk, error) {
 			return nil, err
 		}
 	}
-	if err := w.checkSelect(r.Index); err != nil {
+	if err := w.checkSelect(); err != nil {
 		return nil, err
 	}
 	if r.Start != nil {
@@ -57,7 +57,10 @@ func (s *handle) scan(r *ScanRequest) (*walk, error) {
 		}
 		w.after(key)
 	}
-	return w, w.check(r.Index)
+	if err := w.checkProjection(); err != nil {
+		return nil, err
+	}
+	return w, w.checkFilter()
 }
 
 // checkScanStart checks a starting key as far as it belongs to what is walked.

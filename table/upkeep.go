@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rouse-dev/rouse"
 	"github.com/rouse-dev/rouse/kv"
 	"github.com/rouse-dev/rouse/kv/tuple"
 	"github.com/rouse-dev/rouse/table/item"
@@ -166,16 +167,18 @@ func (t *Tables) fillAll(ctx context.Context, lease kv.Lease) error {
 	if err != nil {
 		return fmt.Errorf("list back-fills: %w", err)
 	}
+	var errs []error // one table in trouble holds up no other
 	for _, p := range list {
 		var w work
-		if err := json.Unmarshal(p.Value, &w); err != nil {
-			return fmt.Errorf("back-fill %x: %w", p.Key, err)
+		err := json.Unmarshal(p.Value, &w)
+		if err == nil {
+			err = t.fill(ctx, lease, p.Key, w)
 		}
-		if err := t.fill(ctx, lease, p.Key, w); err != nil {
-			return fmt.Errorf("back-fill table %s: %w", w.Table, err)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("back-fill table %s: %w", w.Table, err))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // Pages of a back-fill: so many items are listed in one View, and so many looked at in one Update.
@@ -189,8 +192,11 @@ const (
 func (t *Tables) fill(ctx context.Context, lease kv.Lease, key []byte, w work) error {
 	for {
 		s, err := t.fresh(ctx, w.Account, w.Table)
-		if err != nil || s.Number != w.Number {
+		if rouse.KindOf(err) == rouse.NotFound || err == nil && s.Number != w.Number {
 			return t.drop(ctx, key) // the table is gone, and should have taken this along
+		}
+		if err != nil {
+			return err
 		}
 		r := layout.Below(s.ItemPrefix)
 		if w.Cursor != nil {
@@ -432,7 +438,7 @@ func (t *Tables) trimStreams(ctx context.Context, lease kv.Lease) error {
 			return err
 		}
 		for _, p := range list {
-			if err := t.trimStream(ctx, lease, p.Key); err != nil {
+			if err := t.trimStream(ctx, lease, p.Key); err != nil && rouse.KindOf(err) != rouse.NotFound {
 				return fmt.Errorf("trim stream: %w", err)
 			}
 		}

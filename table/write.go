@@ -50,7 +50,8 @@ func (t *Tables) Write(ctx context.Context, account string, r WriteRequest) (Wri
 // busy makes the store's refusal after many conflicts something that SDKs try again.
 func busy(err error) error {
 	if errors.Is(err, kv.ErrConflict) {
-		return rouse.Errorf(rouse.Throttled, "Transaction is ongoing for the item").WithCode("TransactionConflictException")
+		return rouse.Errorf(rouse.Throttled, "The level of configured provisioned throughput for the table was exceeded. "+
+			"Consider increasing your provisioning level with the UpdateTable API.").WithCode("ProvisionedThroughputExceededException")
 	}
 	if errors.Is(err, kv.ErrTooLarge) {
 		return invalid("The request is too large for one transaction")
