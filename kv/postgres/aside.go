@@ -21,7 +21,6 @@ import (
 const (
 	notifyEvery = 5 * time.Millisecond // hints of one node are merged this long: NOTIFY takes a lock that all commits of the server need
 	sampleEvery = time.Second
-	watchEvery  = 10 * time.Second
 	reapEvery   = 10 * time.Minute
 )
 
@@ -148,7 +147,7 @@ func micros(text string) (time.Time, error) {
 
 // beside runs until ctx is done, through as many connections as it takes.
 func (s *Store) beside(ctx context.Context, pg *pgconn.PgConn) {
-	watch := &watch{s: s}
+	watch := newWatch(s)
 	for wait := retryFirst; ; wait = min(wait*2, retryMost) {
 		if pg != nil {
 			wait = retryFirst
@@ -180,12 +179,12 @@ func (s *Store) duties(ctx context.Context, pg *pgconn.PgConn, watch *watch) err
 		}
 		return nil
 	}
-	tick := time.NewTicker(sampleEvery)
+	tick := time.NewTicker(min(sampleEvery, s.cfg.Watch))
 	defer tick.Stop()
 	for {
 		err := every("sample", sampleEvery-notifyEvery, func(ctx context.Context) error { return s.keepTime(ctx, pg) })
 		if err == nil {
-			err = every("watch", watchEvery, func(ctx context.Context) error { return watch.look(ctx, pg) })
+			err = every("watch", s.cfg.Watch, func(ctx context.Context) error { return watch.look(ctx, pg) })
 		}
 		if err == nil {
 			err = every("reap", reapEvery, func(ctx context.Context) error {

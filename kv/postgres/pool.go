@@ -134,6 +134,13 @@ func (p *pool) giveBack(c *session) {
 // flushMax bounds the sending of a few bytes to a server that takes them at once.
 const flushMax = 5 * time.Second
 
+// waiting is how many wait for a session.
+func (p *pool) waiting() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.queue)
+}
+
 // drop closes what is idle: after one session was found dead the others are not better.
 func (p *pool) drop() {
 	p.mu.Lock()

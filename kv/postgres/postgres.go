@@ -66,6 +66,7 @@ type Config struct {
 	Readers  int           // connections for View, Read and Snapshot at most; default 16
 	Writers  int           // connections for Update, Claim and Trim at most; default 24
 	Patience time.Duration // how long a call waits for a server that is away; default 10 s
+	Watch    time.Duration // how often the server is looked at for what an operator should know; default 10 s
 	Logger   *slog.Logger  // nil: silent
 }
 
@@ -74,6 +75,7 @@ const (
 	writersDefault  = 24
 	connectionsMax  = 1000
 	patienceDefault = 10 * time.Second
+	watchDefault    = 10 * time.Second
 	schemaDefault   = "rouse"
 	schemaMax       = 63 // bytes of a name in PostgreSQL
 )
@@ -124,6 +126,9 @@ func configure(cfg Config) (*Store, error) {
 	}
 	if cfg.Patience == 0 {
 		cfg.Patience = patienceDefault
+	}
+	if cfg.Watch <= 0 {
+		cfg.Watch = watchDefault
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)

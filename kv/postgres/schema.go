@@ -45,6 +45,9 @@ func (s *Store) prepare(ctx context.Context) error {
 		return errors.Join(err, errors.New("the server is a standby: it takes no writes; add target_session_attrs=read-write to the URL "+
 			"when it names several"))
 	}
+	if err := s.durable(ctx, pg); err != nil {
+		return err
+	}
 	// The lock ends with the connection.
 	if _, err := one(ctx, pg, `select pg_advisory_lock(hashtext('rouse schema'), hashtext($1))`, s.cfg.Schema); err != nil {
 		return err
@@ -59,6 +62,21 @@ func (s *Store) prepare(ctx context.Context) error {
 		}
 	}
 	return s.check(ctx, pg)
+}
+
+// durable sees to it that what is acknowledged is on disk, as far as a client can.
+func (s *Store) durable(ctx context.Context, pg *pgconn.PgConn) error {
+	row, err := fields(ctx, pg, `select current_setting('synchronous_commit'), current_setting('fsync'), current_setting('full_page_writes')`)
+	if err != nil {
+		return err
+	}
+	if row[0] == "off" { // other values are the operator's choice of what a commit waits for
+		s.pooled.RuntimeParams["synchronous_commit"] = "on"
+	}
+	if row[1] != "on" || row[2] != "on" {
+		s.log.Warn("the server does not sync its disk: a crash may lose what was acknowledged, or the whole store", "fsync", row[1], "full_page_writes", row[2])
+	}
+	return nil
 }
 
 // create makes the schema and all in it, or nothing.

@@ -298,6 +298,39 @@ func (s *Server) SQL(sql string) string {
 	return strings.TrimSpace(string(out))
 }
 
+// Session is a psql that stays connected.
+type Session struct {
+	t  testing.TB
+	in io.Writer
+}
+
+// Session connects a psql until the test ends.
+func (s *Server) Session(t testing.TB) *Session {
+	t.Helper()
+	cmd := exec.Command(filepath.Join(s.bin, "psql"), "-qAtX", "-h", s.dir, "-U", "rouse", "-d", "postgres")
+	cmd.Env = append(cmd.Environ(), "PGPASSWORD="+s.password)
+	in, err := cmd.StdinPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatalf("psql: %v", err)
+	}
+	t.Cleanup(func() {
+		in.Close()
+		_ = cmd.Wait()
+	})
+	return &Session{t, in}
+}
+
+// Send sends a line; what it answers is not looked at.
+func (c *Session) Send(sql string) {
+	c.t.Helper()
+	if _, err := io.WriteString(c.in, sql+"\n"); err != nil {
+		c.t.Fatalf("psql: %v", err)
+	}
+}
+
 // Schema makes up the name of a schema.
 func Schema() string { return "s" + strings.ToLower(rand.Text()[:12]) }
 
