@@ -5,6 +5,7 @@
 //	make bench                  all rows
 //	make bench BENCH=cold       rows whose name contains "cold"
 //	make bench BENCH=abuse      what functions are worth beside one that does its worst
+//	make bench BENCH=large      tables of up to ten million items; filling them takes minutes
 //	make bench-peers            all rows, and other programs that do the same
 //
 // The rows, and what limits each:
@@ -15,6 +16,7 @@
 //	warm          requests per second, 64 connections      a bare HTTP server in the same language that does the same work
 //	latency       median of one connection                 the same server
 //	table         the database, 64 connections             a bare Go HTTP server, same bytes in and out
+//	large         a table of many items                    the same node with a thousand
 //	abuse         throughput beside a hostile neighbour    the same function alone
 //
 // Requests to Rouse go through its gateway: routed, authorised, in the full sandbox, metered, with all logs on.
@@ -82,6 +84,9 @@ func run(ctx context.Context, only string, samples int, seconds time.Duration, p
 	rows = append(rows, b.tableRows()...)
 	for _, what := range abuses {
 		rows = append(rows, row{"abuse " + what, b.abuse(what)})
+	}
+	if strings.Contains(only, "large") {
+		rows = append(rows, b.largeRows()...)
 	}
 	if peers {
 		rows = append(rows, b.peerRows()...)

@@ -141,7 +141,7 @@ func newBench(ctx context.Context, bin string, samples int, seconds time.Duratio
 	if b.rouse, info, _, err = b.startRouse(ctx, filepath.Join(dir, "rouse")); err != nil {
 		return nil, err
 	}
-	b.base, b.api = "http://"+info.Plain, strings.TrimPrefix(info.URL, "http://")
+	b.base, b.api = "http://"+info.Plain, addressOf(info.URL)
 	if err := tool(ctx, app, bin, "deploy", "--endpoint", info.URL); err != nil {
 		return nil, err
 	}
@@ -156,6 +156,9 @@ func newBench(ctx context.Context, bin string, samples int, seconds time.Duratio
 	b.isolation = "isolation " + s.Isolation.Driver
 	return b, nil
 }
+
+// addressOf is the host and port of a URL.
+func addressOf(url string) string { return strings.TrimPrefix(url, "http://") }
 
 // tool runs a command to its end; what it printed is part of the error.
 func tool(ctx context.Context, dir, name string, args ...string) error {
