@@ -88,6 +88,9 @@ func Restore(ctx context.Context, o cli.NodeOptions, file string, progress func(
 	if err != nil {
 		return cli.Copied{}, err
 	}
+	if err := emptyFolder(cfg.Data); err != nil {
+		return cli.Copied{}, err
+	}
 	f, err := os.Open(file)
 	if err != nil {
 		return cli.Copied{}, err
@@ -103,9 +106,6 @@ func Restore(ctx context.Context, o cli.NodeOptions, file string, progress func(
 	}
 	if err != nil {
 		return cli.Copied{}, fmt.Errorf("%s: %w", file, err)
-	}
-	if err := emptyFolder(cfg.Data); err != nil {
-		return cli.Copied{}, err
 	}
 	progress(fmt.Sprintf("restoring %d keys and records and %d blobs", counts.Pairs, counts.Blobs))
 	if err := restore(ctx, cfg, f); err != nil {
