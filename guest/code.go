@@ -12,6 +12,7 @@ import (
 
 // Code is what Compile made of a function's files: bytecode that one version of one runtime reads. It says nothing that
 // is not in the files, for nothing of the function ran while it was made: so it fits every function with the same files.
+// V8 does not look whether it is whole: whoever keeps it must.
 type Code struct {
 	files []codeFile
 	data  []byte // of all of them, in order

@@ -75,3 +75,11 @@ const (
 	SmallMax   = smallMax
 	ConnsMax   = connsMax
 )
+
+// CodePaths are the files that c has code of.
+func CodePaths(c *Code) (paths []string) {
+	for _, f := range c.files {
+		paths = append(paths, f.Path)
+	}
+	return paths
+}

@@ -1,6 +1,7 @@
 package guest
 
 import (
+	"regexp"
 	"strings"
 
 	"github.com/rouse-dev/rouse"
@@ -45,6 +46,9 @@ func KindOf(runtime, handler string) (Kind, error) {
 	return lang, nil
 }
 
+// amazonLinux are the names of runtimes that bring nothing but a system. All are this machine's own, whichever is asked for.
+var amazonLinux = regexp.MustCompile(`^provided\.al[1-9]\d*$`)
+
 // languageOf is the kind of the runtime's name alone: which interpreter, or Provided for none.
 func languageOf(runtime string) (Kind, error) {
 	switch {
@@ -52,7 +56,7 @@ func languageOf(runtime string) (Kind, error) {
 		return Node, nil
 	case strings.HasPrefix(runtime, "python3."):
 		return Python, nil
-	case runtime == "provided.al2023" || runtime == "provided.al2":
+	case amazonLinux.MatchString(runtime):
 		return Provided, nil
 	}
 	for _, p := range []string{"java", "dotnet", "ruby", "go1.x", "provided", "nodejs", "python"} {

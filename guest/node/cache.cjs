@@ -13,14 +13,21 @@ const FILES_MAX = 1000;
 const FILE_MAX = 8 << 20; // bytes of one source
 const SOURCES_MAX = 16 << 20;
 
-// possible: since Node.js 20.12 (21.7) a script can be compiled apart and import() still works in it.
-const DEFAULT_LOADER = vm.constants && vm.constants.USE_MAIN_CONTEXT_DEFAULT_LOADER;
+// From this length of a source on, all its functions are compiled, not only those that run at once. The price is a name: in
+// stack traces V8 then calls no function by what it was assigned to, which in code that people wrote for one file would be
+// missed (exports.handler = async () => …).
+const WHOLE = 32 << 10;
 
-const [OPEN, CLOSE] = Module.wrapper;
+// Before Node.js 22 V8 forgets, for code that was compiled ahead, who answers import(): files with one are left out there.
+const ANSWERED = parseInt(process.versions.node, 10) >= 22;
+const IMPORTS = /\bimport\s*(?:\(|\/)/;
+
+const OPEN = '(function (exports, require, module, __filename, __dirname) { ', CLOSE = '\n});'; // as Node.js has them
 
 function script(source, filename, cachedData) {
   return new vm.Script(OPEN + source + CLOSE, {
-    filename, cachedData, columnOffset: -OPEN.length, importModuleDynamically: DEFAULT_LOADER,
+    filename, cachedData, columnOffset: -OPEN.length,
+    importModuleDynamically: ANSWERED ? vm.constants.USE_MAIN_CONTEXT_DEFAULT_LOADER : undefined,
   });
 }
 
@@ -44,7 +51,6 @@ let hooked = false;
 
 // keep takes code: a uint32 LE, that many bytes of JSON {root, files: [{path, bytes}]}, and the code of each file.
 function keep(payload) {
-  if (!DEFAULT_LOADER) return;
   let at = 4 + payload.readUInt32LE(0);
   const m = JSON.parse(payload.utf8Slice(4, at));
   for (const f of m.files) {
@@ -124,15 +130,15 @@ function entry(root, handler) {
   return ['', '.js', '.mjs', '.cjs'].map((ext) => base + ext).find((f) => fs.existsSync(f) && fs.statSync(f).isFile());
 }
 
-// compile compiles all functions in what a handler leads to, without running any of it, and hands each result to emit.
+// compile compiles what a handler leads to, without running any of it, and hands each result to emit.
 function compile(root, handler, emit) {
   const file = entry(root, handler);
-  if (!DEFAULT_LOADER || !file) return;
+  if (!file) return;
   for (const [at, source] of reached(root, file)) {
-    if (at.endsWith('.mjs') || source.startsWith('#!')) continue;
+    if (at.endsWith('.mjs') || source.startsWith('#!') || !ANSWERED && IMPORTS.test(source)) continue;
     try {
       const data = plainly(() => {
-        v8.setFlagsFromString('--no-lazy');
+        if (source.length >= WHOLE) v8.setFlagsFromString('--no-lazy');
         let s;
         try {
           s = script(source, at);
