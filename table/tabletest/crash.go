@@ -234,3 +234,53 @@ func (w *witness) check(b *bench, seen testimony, round int) {
 	}
 	w.records = sequences
 }
+
+// testBackfillCrash: power is lost while an index is filled, again and again. It is finished by whoever comes next, and
+// holds exactly what it should.
+func testBackfillCrash(t *testing.T, open Open) {
+	const items = 400
+	store, crash := open(t)
+	if crash == nil {
+		t.Skip("the driver does not crash")
+	}
+	b := on(t, store)
+	b.create(definition("live", "id"))
+	for i := range items {
+		it := item.Item{"id": s(fmt.Sprint(i)), "kind": s(fmt.Sprint("kind-", i%3))}
+		if i%4 == 0 {
+			delete(it, "kind")
+		}
+		b.put("live", it)
+	}
+	x := table.IndexDefinition{Name: "extra", Key: table.Key{Hash: "kind"}, Projection: table.Projection{Kind: table.ProjectAll}}
+	_, err := b.db.Update(b.t.Context(), Account, "live", table.Change{Indexes: []table.IndexChange{{Create: &x}},
+		Attributes: []table.Attribute{{Name: "kind", Type: item.TypeString}}})
+	b.must(err)
+	active := func(b *bench) bool {
+		d, err := b.db.Describe(b.t.Context(), Account, "live")
+		b.must(err)
+		return d.GlobalIndexes[0].Status == table.Active
+	}
+	for range 4 {
+		looked := make(chan struct{}, items)
+		b := on(t, store)
+		stop := b.runUntil(looked)
+		b.await("something filled", func() bool { return len(looked) > 0 || active(b) })
+		next := crash()
+		stop()
+		if err := store.Close(); err != nil && !errors.Is(err, kv.ErrClosed) {
+			t.Errorf("close: %v", err)
+		}
+		store = next
+	}
+	b = on(t, store)
+	b.run()
+	b.await("index active", func() bool { return active(b) })
+	got := b.scanAll(table.ScanRequest{Table: "live", Index: "extra"})
+	for _, it := range got {
+		same(t, "the item of an entry", b.get("live", item.Item{"id": it["id"]}), it)
+	}
+	if len(got) != items*3/4 {
+		t.Errorf("index: got %d entries, want %d", len(got), items*3/4)
+	}
+}

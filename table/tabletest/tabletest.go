@@ -14,6 +14,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -51,6 +52,7 @@ func Run(t *testing.T, open Open) {
 		{"Linearizable", testLinearizable},
 		{"Serializable", testSerializable},
 		{"Crash", testCrash},
+		{"BackfillCrash", testBackfillCrash},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(t, open) })
 	}
@@ -67,9 +69,11 @@ const patience = 30 * time.Second
 
 // bench is an engine under test.
 type bench struct {
-	t     testing.TB
-	db    *table.Tables
-	cache *expr.Cache
+	t  testing.TB
+	db *table.Tables
+
+	filled atomic.Pointer[chan struct{}]
+	cache  *expr.Cache
 }
 
 // fresh opens an engine on a fresh store; Run runs until the test ends.
@@ -84,15 +88,31 @@ func fresh(t testing.TB, open Open) *bench {
 // on opens an engine on a store.
 func on(t testing.TB, store kv.Store) *bench {
 	t.Helper()
-	db, err := table.Open(t.Context(), table.Config{Store: store, Region: Region})
+	b := &bench{t: t, cache: expr.NewCache(100)}
+	var err error
+	b.db, err = table.Open(t.Context(), table.Config{Store: store, Region: Region, Moments: table.Moments{Backfilled: b.fills}})
 	if err != nil {
 		t.Fatalf("open tables: %v", err)
 	}
-	return &bench{t: t, db: db, cache: expr.NewCache(100)}
+	return b
+}
+
+// fills is told that items were looked at.
+func (b *bench) fills(int) {
+	if c := b.filled.Load(); c != nil && *c != nil {
+		select {
+		case *c <- struct{}{}:
+		default:
+		}
+	}
 }
 
 // run runs the upkeep until the test ends.
-func (b *bench) run() {
+func (b *bench) run() { b.t.Cleanup(b.runUntil(nil)) }
+
+// runUntil runs the upkeep until stop is called. filled gets a hint whenever items were looked at for a new index.
+func (b *bench) runUntil(filled chan struct{}) (stop func()) {
+	b.filled.Store(&filled)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
@@ -101,10 +121,10 @@ func (b *bench) run() {
 			b.t.Errorf("Run: got %v, want %v", err, context.Canceled)
 		}
 	}()
-	b.t.Cleanup(func() {
+	return func() {
 		cancel()
 		<-done
-	})
+	}
 }
 
 // bind binds an expression request.
