@@ -70,6 +70,25 @@ var commandLists = map[string][]command{
 			out: "$NAME"},
 		{args: "cloudformation delete-stack --stack-name cli-stack"},
 	},
+	"table": {
+		{args: "dynamodb create-table --table-name cli-table --attribute-definitions AttributeName=a,AttributeType=S " +
+			"--key-schema AttributeName=a,KeyType=HASH --billing-mode PAY_PER_REQUEST --query TableDescription.TableArn",
+			out: "arn:aws:dynamodb:us-east-1:000000000000:table/cli-table"},
+		{args: "dynamodb wait table-exists --table-name cli-table"},
+		{args: `dynamodb put-item --table-name cli-table --item {"a":{"S":"1"},"n":{"N":"1.50"}}`},
+		{args: `dynamodb update-item --table-name cli-table --key {"a":{"S":"1"}} --update-expression ADD^n^:n ` +
+			`--expression-attribute-values {":n":{"N":"1"}} --return-values UPDATED_NEW --query Attributes.n.N`, out: "2.5"},
+		{args: "dynamodb scan --table-name cli-table --query Count", out: "1"},
+		{args: `dynamodb query --table-name cli-table --key-condition-expression a=:a --expression-attribute-values {":a":{"S":"1"}} --query Items[].n.N`,
+			out: "2.5"},
+		{args: "dynamodb describe-time-to-live --table-name cli-table --query TimeToLiveDescription.TimeToLiveStatus", out: "DISABLED"},
+		{args: "dynamodb describe-continuous-backups --table-name cli-table --query ContinuousBackupsDescription.ContinuousBackupsStatus",
+			out: "DISABLED"},
+		{args: `dynamodb put-item --table-name cli-table --item {"a":{"S":"1"}} --condition-expression attribute_not_exists(a)`,
+			fails: "(ConditionalCheckFailedException) when calling the PutItem operation: The conditional request failed"},
+		{args: "dynamodb delete-table --table-name cli-table --query TableDescription.TableStatus", out: "DELETING"},
+		{args: "dynamodb wait table-not-exists --table-name cli-table"},
+	},
 	"the rest": {
 		{args: "logs create-log-group --log-group-name cli/logs"},
 		{args: "logs create-log-stream --log-group-name cli/logs --log-stream-name one"},
@@ -89,7 +108,7 @@ var commandLists = map[string][]command{
 		{args: "events delete-rule --name cli-rule"},
 		{args: "iam get-role --role-name cli-nobody",
 			fails: "(NoSuchEntity) when calling the GetRole operation: The role with name cli-nobody cannot be found."},
-		{args: "dynamodb list-tables", fails: "Rouse does not implement"},
+		{args: "kinesis list-streams", fails: "Rouse does not implement"},
 	},
 }
 

@@ -79,6 +79,7 @@ func goSuite(t *testing.T, c *goClients) {
 		{"http api", testHTTPAPI}, {"http api pages", testHTTPAPIPages}, {"rest api", testRESTAPI}, {"rule", testRule},
 		{"stack", testStack}, {"change set", testChangeSet}, {"rollback", testRollback},
 		{"stack errors", testStackErrors},
+		{"table", testTable}, {"table errors", testTableErrors}, {"table stream", testTableStream},
 		{"region", testRegion},
 	} {
 		t.Run(part.name, func(t *testing.T) { t.Parallel(); part.run(t, c) })
