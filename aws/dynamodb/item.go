@@ -12,12 +12,15 @@ import (
 	"github.com/rouse-dev/rouse/table/item"
 )
 
+// shorter is how texts differ that DynamoDB once wrote as they are here.
+const shorter = `texts about values and expressions do not begin with "1 validation error detected: ", as some of AWS's now do`
+
 func (d *Door) itemOperations() []wire.Operation {
 	return []wire.Operation{
 		wire.Op("GetItem", "", d.needGet, d.getItem),
-		wire.Op("PutItem", "", d.needPut, d.putItem, wire.Unaudited()),
-		wire.Op("UpdateItem", "", d.needUpdate, d.updateItem, wire.Unaudited()),
-		wire.Op("DeleteItem", "", d.needDelete, d.deleteItem, wire.Unaudited()),
+		wire.Op("PutItem", "", d.needPut, d.putItem, wire.Unaudited(), wire.Differs(shorter)),
+		wire.Op("UpdateItem", "", d.needUpdate, d.updateItem, wire.Unaudited(), wire.Differs(shorter)),
+		wire.Op("DeleteItem", "", d.needDelete, d.deleteItem, wire.Unaudited(), wire.Differs(shorter)),
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 
 func (d *Door) pageOperations() []wire.Operation {
 	return []wire.Operation{
-		wire.Op("Query", "", d.needQuery, d.query),
+		wire.Op("Query", "", d.needQuery, d.query, wire.Differs(shorter)),
 		wire.Op("Scan", "", d.needScan, d.scan),
 	}
 }

@@ -11,12 +11,13 @@ import (
 func (d *Door) tableOperations() []wire.Operation {
 	return []wire.Operation{
 		wire.Op("CreateTable", "", d.needCreate, d.createTable, wire.Refuse("ResourcePolicy", "WarmThroughput", "GlobalTableSourceArn",
-			"GlobalTableSettingsReplicationMode"), wire.Differs("throughput, table class and request limits are kept and shown, and "+
+			"GlobalTableSettingsReplicationMode"), wire.Differs("the table is active at once; global indexes have one attribute for each part of their key; throughput, table class and request limits are kept and shown, and "+
 			"nothing is throttled by them; encryption is the operator's; the tag rouse:cache makes a table that lives in memory")),
 		wire.Op("DescribeTable", "", named[DescribeTableInput](d, "DescribeTable"), d.describeTable),
 		wire.Op("UpdateTable", "", named[UpdateTableInput](d, "UpdateTable"), d.updateTable, wire.Refuse("ReplicaUpdates", "WarmThroughput",
-			"MultiRegionConsistency", "GlobalTableWitnessUpdates", "GlobalTableSettingsReplicationMode")),
-		wire.Op("DeleteTable", "", named[DeleteTableInput](d, "DeleteTable"), d.deleteTable),
+			"MultiRegionConsistency", "GlobalTableWitnessUpdates", "GlobalTableSettingsReplicationMode"),
+			wire.Differs("all but the filling of a new index is done when it answers")),
+		wire.Op("DeleteTable", "", named[DeleteTableInput](d, "DeleteTable"), d.deleteTable, wire.Differs("the table is gone at once")),
 		wire.Op("ListTables", "", d.needList, d.listTables),
 	}
 }
