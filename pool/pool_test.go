@@ -40,6 +40,7 @@ var cases = map[string]func(*testing.T, place){
 	"MemoryIsABudget":                 memoryIsABudget,
 	"ACallerWhoGoesLeavesTheInstance": aCallerWhoGoesLeavesTheInstance,
 	"ClosedPoolsRefuse":               closedPoolsRefuse,
+	"WhatIsPublishedIsCompiled":       whatIsPublishedIsCompiled,
 }
 
 // TestPool runs every case on plain processes and, as root or where rootless sandboxes work, in namespaces with runtimes
