@@ -21,6 +21,9 @@ import (
 // clients is how many there are in each life of a store, callsEach how many calls each does.
 const clients, callsEach = 6, 20
 
+// decided is how long a history may be thought about.
+const decided = 10 * time.Second
+
 // client is one of them.
 type client struct{ life, id int }
 
@@ -97,11 +100,11 @@ func lives(t *testing.T, open Open, crashes int, m porcupine.Model, prepare func
 		}
 		store = next
 	}
-	switch res := porcupine.CheckOperationsTimeout(m, h.ops, patience); res {
+	switch res := porcupine.CheckOperationsTimeout(m, h.ops, decided); res {
 	case porcupine.Illegal:
 		t.Errorf("history of %d calls: no order of them explains what the clients were told", len(h.ops))
 	case porcupine.Unknown:
-		t.Logf("history of %d calls: not decided within %v", len(h.ops), patience)
+		t.Logf("history of %d calls: not decided within %v", len(h.ops), decided)
 	}
 }
 
@@ -242,7 +245,7 @@ var store3 = porcupine.Model{
 // end, over crashes too.
 func testSerializable(t *testing.T, open Open) {
 	prepare := func(b *bench) { b.create(definition("cells", "id")) }
-	lives(t, open, 4, store3, prepare, func(b *bench, h *history, who client, rng *rand.Rand) error {
+	lives(t, open, 2, store3, prepare, func(b *bench, h *history, who client, rng *rand.Rand) error {
 		m := move{read: rng.IntN(3) == 0, i: rng.IntN(cells), old: rng.IntN(3), new: 1 + rng.IntN(2), other: 1 + rng.IntN(2)}
 		m.j = (m.i + 1 + rng.IntN(cells-1)) % cells
 		return h.do(who, m, func() (any, error) { return b.move(m) })
