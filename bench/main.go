@@ -24,6 +24,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -81,6 +82,7 @@ func run(ctx context.Context, only string, samples int, seconds time.Duration, p
 		{"warm node", b.warm("node")}, {"warm python", b.warm("python")}, {"warm go", b.warm("go")},
 		{"latency node", b.latency("node")}, {"latency python", b.latency("python")}, {"latency go", b.latency("go")},
 	}
+	rows = append(rows, b.coldRows()...)
 	rows = append(rows, b.tableRows()...)
 	for _, what := range abuses {
 		rows = append(rows, row{"abuse " + what, b.abuse(what)})
@@ -98,6 +100,11 @@ func run(ctx context.Context, only string, samples int, seconds time.Duration, p
 			continue
 		}
 		res, err := r.measure(ctx)
+		var none missing
+		if errors.As(err, &none) {
+			fmt.Printf("%-17s %s\n", r.name, none)
+			continue
+		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", r.name, err)
 		}
