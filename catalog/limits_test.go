@@ -107,6 +107,30 @@ func TestWithinLimits(t *testing.T) {
 	}
 }
 
+// TestNewerRuntimes: names of a family that Rouse runs are taken beyond those that this build knows, and none else.
+func TestNewerRuntimes(t *testing.T) {
+	c := open(t)
+	for i, name := range []string{"provided.al2023023", "provided.al2026", "nodejs26.x", "python3.15"} {
+		in := newFunction(t, "x")
+		in.Runtime = ptr(name)
+		r := ref(fmt.Sprint("new", i))
+		if v, err := c.Create(t.Context(), r, in); err != nil || v.Runtime != name {
+			t.Errorf("create with %s: got %+v, %v; want it taken, under its name", name, v, err)
+			continue
+		}
+		if v, err := c.UpdateConfig(t.Context(), r, catalog.Settings{Runtime: ptr("nodejs99.x")}, ""); err != nil || v.Runtime != "nodejs99.x" {
+			t.Errorf("update of %s: got %+v, %v; want nodejs99.x", name, v, err)
+		}
+	}
+	in := newFunction(t, "x")
+	for _, name := range []string{"provided.al", "provided.al1", "provided.al02023", "provided.al2023x", "provided.al9999999999", "nodejs26", "nodejs15.x",
+		"nodejs026.x", "nodejs-26.x", "nodejs1000.x", "python3.5", "python3.x", "python4.0", "ruby9.9", "java99", "bun1.x", "Nodejs26.x", "nodejs26.x "} {
+		in.Runtime = ptr(name)
+		_, err := c.Create(t.Context(), ref("none"), in)
+		wantErr(t, err, rouse.Invalid, "InvalidParameterValueException", "Value "+name+" at 'runtime' failed to satisfy constraint")
+	}
+}
+
 func TestReserve(t *testing.T) {
 	c := open(t)
 	create(t, c, "a")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/rouse-dev/rouse"
@@ -162,7 +163,7 @@ func checkRuntime(runtime string) error {
 		return invalid("The runtime parameter of %s is no longer supported for creating or updating AWS Lambda functions. We "+
 			"recommend you use the new runtime (%s) while creating or updating functions.", runtime, instead)
 	}
-	if !slices.Contains(strings.Split(runtimes, ", "), runtime) {
+	if !slices.Contains(strings.Split(runtimes, ", "), runtime) && !newer(runtime) {
 		return invalid("Value %s at 'runtime' failed to satisfy constraint: Member must satisfy enum value set: [%s] or be a "+
 			"valid ARN", runtime, runtimes)
 	}
@@ -173,6 +174,23 @@ func checkRuntime(runtime string) error {
 		}
 	}
 	return nil
+}
+
+// newer reports whether a name is of a family that Rouse runs, with a number beyond those that this build knows. AWS refuses
+// what it does not know; here the names of next year run on the nearest that there is.
+func newer(runtime string) bool {
+	for _, f := range []struct {
+		prefix, suffix string
+		known, max     int
+	}{{"provided.al", "", 2, 999_999_999}, {"nodejs", ".x", 24, 999}, {"python3.", "", 14, 999}} {
+		digits, ok := strings.CutPrefix(runtime, f.prefix)
+		digits, whole := strings.CutSuffix(digits, f.suffix)
+		n, err := strconv.Atoi(digits)
+		if ok && whole && err == nil && strconv.Itoa(n) == digits && n > f.known && n <= f.max {
+			return true
+		}
+	}
+	return false
 }
 
 // interpreted runtimes run the same archive on any machine, unless it brings native modules.

@@ -83,7 +83,7 @@ func (a *app) listed(name string, rows [][]string, more string) {
 
 // printApplication prints functions, and routes with a line to try.
 func (a *app) printApplication(ctx context.Context, c *client, functions []function, plain string) error {
-	interpreters, err := c.runtimes(ctx)
+	interpreters, err := c.runtimes(ctx, asked(functions)...)
 	if err != nil {
 		return err
 	}
@@ -119,20 +119,37 @@ func (a *app) printApplication(ctx context.Context, c *client, functions []funct
 
 // given says what a runtime name runs on: the interpreter itself, or the nearest there is, shown as such.
 func (a *app) given(runtime string, interpreters []runtimeRow) string {
+	by, nearest := serving(runtime, interpreters)
+	if nearest == "" {
+		return runtime + a.style.dim(by)
+	}
+	return runtime + a.style.warn(by) + a.style.dim(nearest)
+}
+
+// serving is what serves a runtime name, " on node 20.20.2", and, where that is not what was asked for, what it is instead.
+func serving(runtime string, interpreters []runtimeRow) (by, nearest string) {
 	for _, r := range interpreters {
-		for _, s := range r.Serves {
-			if s != runtime {
-				continue
-			}
-			for _, e := range r.Exact {
-				if e == runtime {
-					return runtime + a.style.dim(" on "+r.Name)
-				}
-			}
-			return runtime + a.style.warn(" on "+r.Name) + a.style.dim(", the nearest installed")
+		switch {
+		case slices.Contains(r.Exact, runtime):
+			return " on " + r.Name, ""
+		case slices.Contains(r.Serves, runtime):
+			return " on " + r.Name, ", the nearest installed"
 		}
 	}
-	return runtime
+	const system = "provided.al"
+	if strings.HasPrefix(runtime, system) && runtime != system+"2" && runtime != system+"2023" {
+		return " as " + system + "2023", ", the nearest known"
+	}
+	return "", ""
+}
+
+// asked lists the runtime names that functions have.
+func asked(functions []function) []string {
+	names := make([]string, len(functions))
+	for i, f := range functions {
+		names[i] = f.Runtime
+	}
+	return names
 }
 
 // routes lists what the first API serves, in the order in which people read it.

@@ -202,6 +202,22 @@ func TestWhoAnswers(t *testing.T) {
 	want(t, out, errs, code, 1, "error: The security token included", "Name a key that this node knows: ROUSE_ACCESS_KEY_ID")
 }
 
+// TestListOfNearest: a list says what a function runs on where that is not what it asks for.
+func TestListOfNearest(t *testing.T) {
+	list := map[string]any{"Functions": []any{}}
+	for _, name := range []string{"nodejs99.x", "nodejs22.x", "provided.al2023023", "provided.al2023"} {
+		list["Functions"] = append(list["Functions"].([]any), map[string]any{"FunctionName": "f" + name[len(name)-3:], "Runtime": name, "Handler": "h"})
+	}
+	f := newFake(t, map[string]any{call + "lambda/ListFunctions": list, call + "cloudformation/DescribeStacks": map[string]any{},
+		"/_rouse/api/runtimes": map[string]any{"Runtimes": []any{map[string]any{"name": "node 22.1.0", "serves": []string{"nodejs22.x", "nodejs99.x"},
+			"exact": []string{"nodejs22.x"}}}}})
+	out, errs, code := run{endpoint: f.URL}.rouse(t, "list")
+	want(t, out, errs, code, 0, "nodejs99.x on node 22.1.0   ", "nodejs22.x   ", "provided.al2023023 as provided.al2023  h", "provided.al2023   ")
+	if asked := strings.Join(f.asked, "\n"); !strings.Contains(asked, "runtimes?for=nodejs22.x&for=nodejs99.x&for=provided.al2023&for=provided.al2023023") {
+		t.Errorf("got requests\n%s\nwant the functions' runtimes asked for", asked)
+	}
+}
+
 func TestListAsTextAndJSON(t *testing.T) {
 	f := newFake(t, map[string]any{call + "lambda/ListFunctions": functions("hello"), call + "cloudformation/DescribeStacks": map[string]any{
 		"Stacks": []any{map[string]any{"StackName": "s", "StackStatus": "UPDATE_ROLLBACK_COMPLETE", "CreationTime": 1.5}}}})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -30,6 +31,8 @@ type deployment struct {
 	parameters map[string]string
 	noPlan     bool // do not list what changes
 	noProgress bool // do not show steps: other lines come meanwhile
+
+	runtimes map[string]string // of the functions that were built, by logical id
 }
 
 // outcome is what a deployment did.
@@ -200,7 +203,7 @@ func (d *deployment) plan(ctx context.Context) error {
 	if d.a.json {
 		return d.a.printJSON(map[string]any{"stack": d.project.Name, "changes": orEmpty(set.changes)})
 	}
-	d.printPlan(d.a.Out, set.changes)
+	d.printPlan(ctx, d.a.Out, set.changes)
 	return nil
 }
 
@@ -218,7 +221,7 @@ func (d *deployment) deploy(ctx context.Context) (outcome, error) {
 	out := outcome{Stack: d.project.Name, Changed: orEmpty(set.changes), watch: watch}
 	if set.id != "" {
 		if !d.noPlan && !d.a.json {
-			d.printPlan(d.a.Err, set.changes)
+			d.printPlan(ctx, d.a.Err, set.changes)
 		}
 		if err := d.execute(ctx, set); err != nil {
 			return out, err
@@ -238,6 +241,7 @@ func (d *deployment) prepare(ctx context.Context) (template []byte, watch []stri
 	defer p.end()
 	res, err := build.Build(ctx, d.project.Text, build.Config{Dir: d.project.Dir, Work: d.work, Only: d.project.Only,
 		Environ: d.a.Environ, Step: p.step})
+	d.runtimes = res.Runtimes
 	if err != nil {
 		return nil, res.Watch, d.located(err)
 	}
@@ -408,8 +412,8 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// printPlan prints what will change.
-func (d *deployment) printPlan(w io.Writer, changes []change) {
+// printPlan prints what will change, and which functions will not run on what they ask for.
+func (d *deployment) printPlan(ctx context.Context, w io.Writer, changes []change) {
 	st := d.a.errStyle
 	if w == d.a.Out {
 		st = d.a.style
@@ -422,11 +426,15 @@ func (d *deployment) printPlan(w io.Writer, changes []change) {
 	for _, c := range changes {
 		width = max(width, len(c.LogicalID))
 	}
+	interpreters, _ := d.c.runtimes(ctx, slices.Collect(maps.Values(d.runtimes))...) // who may not ask sees the plan alone
 	for _, c := range changes {
 		mark := map[string]string{"Add": st.good("+"), "Modify": st.warn("~"), "Remove": st.bad("-")}[c.Action]
 		note := ""
 		if c.Replacement == "True" {
 			note = st.warn("  replaced")
+		}
+		if by, nearest := serving(d.runtimes[c.LogicalID], interpreters); nearest != "" && c.Action != "Remove" {
+			note += "  " + d.runtimes[c.LogicalID] + st.warn(by) + st.dim(nearest)
 		}
 		fmt.Fprintf(w, "  %s %s  %s%s\n", mark, pad(c.LogicalID, width), st.dim(c.ResourceType), note)
 	}

@@ -53,8 +53,9 @@ func (a *app) listCommand() *cobra.Command {
 			if a.json {
 				return a.printJSON(map[string]any{"functions": orEmpty(functions), "stacks": orEmpty(stacks)})
 			}
+			interpreters, _ := c.runtimes(cmd.Context(), asked(functions)...) // who may not ask sees the names
 			a.printStacks(stacks)
-			a.printFunctions(functions)
+			a.printFunctions(functions, interpreters)
 			return nil
 		},
 	})
@@ -105,14 +106,19 @@ func (a *app) printStacks(stacks []stack) {
 	fmt.Fprintln(a.Out)
 }
 
-func (a *app) printFunctions(functions []function) {
+// printFunctions lists functions, each with its runtime and what it runs on where that is another.
+func (a *app) printFunctions(functions []function, interpreters []runtimeRow) {
 	if len(functions) == 0 {
 		fmt.Fprintln(a.Out, "No functions. Deploy some: rouse deploy, or rouse dev.")
 		return
 	}
 	var rows [][]string
 	for _, f := range functions {
-		rows = append(rows, []string{a.style.name(f.FunctionName, f.FunctionName), f.Runtime, f.Handler, fmt.Sprintf("%d MB", f.MemorySize),
+		runtime := f.Runtime
+		if by, nearest := serving(runtime, interpreters); nearest != "" {
+			runtime += a.style.warn(by)
+		}
+		rows = append(rows, []string{a.style.name(f.FunctionName, f.FunctionName), runtime, f.Handler, fmt.Sprintf("%d MB", f.MemorySize),
 			people(time.Duration(f.Timeout) * time.Second), size(f.CodeSize)})
 	}
 	a.style.table(a.Out, []string{"FUNCTION", "RUNTIME", "HANDLER", "MEMORY", "TIMEOUT", "CODE"}, rows, 2, 1, 0)

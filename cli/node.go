@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"runtime"
 	"slices"
 	"strings"
@@ -49,6 +50,8 @@ type runtimeRow struct {
 	Path   string   `json:"path"`
 	Serves []string `json:"serves"`
 	Exact  []string `json:"exact"`
+
+	Modules []string `json:"modules"` // what comes with it
 }
 
 func (c *client) status(ctx context.Context) (status, error) {
@@ -57,9 +60,12 @@ func (c *client) status(ctx context.Context) (status, error) {
 	return s, err
 }
 
-func (c *client) runtimes(ctx context.Context) ([]runtimeRow, error) {
+// runtimes lists the interpreters, and which of AWS's runtime names, and of these others, they serve.
+func (c *client) runtimes(ctx context.Context, others ...string) ([]runtimeRow, error) {
 	var r struct{ Runtimes []runtimeRow }
-	err := c.get(ctx, "/_rouse/api/runtimes", &r)
+	slices.Sort(others)
+	query := url.Values{"for": slices.Compact(others)}
+	err := c.get(ctx, "/_rouse/api/runtimes?"+query.Encode(), &r)
 	return r.Runtimes, err
 }
 
@@ -234,8 +240,8 @@ func (a *app) runtimeCommand() *cobra.Command {
 		Use:   "runtime",
 		Short: "List or add the interpreters that functions run on",
 		Long: "List the interpreters that functions run on, and the AWS runtime names that each serves; or add one. Node.js and the " +
-			"AWS SDK for JavaScript come from the npm registry, pinned and verified.",
-		Example: "  rouse runtime list\n  rouse runtime add node@24\n  rouse runtime add sdk-js",
+			"AWS SDK for JavaScript (sdk-js; sdk-js-v2 for functions that load aws-sdk) come from the npm registry, pinned and verified.",
+		Example: "  rouse runtime list\n  rouse runtime add node@24\n  rouse runtime add sdk-js\n  rouse runtime add sdk-js-v2",
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return usageError("rouse runtime: %q is neither list nor add\nSee: rouse runtime --help", args[0])
@@ -263,8 +269,8 @@ func (a *app) runtimeCommand() *cobra.Command {
 		},
 	})
 	add := &cobra.Command{
-		Use: "add NAME", Short: "Install an interpreter or an SDK: node@24, sdk-js",
-		Example: "  rouse runtime add node@24\n  rouse runtime add sdk-js", Args: exactly(1, "what to install, such as node@24 or sdk-js"),
+		Use: "add NAME", Short: "Install an interpreter or an SDK: node@24, sdk-js, sdk-js-v2",
+		Example: "  rouse runtime add node@24\n  rouse runtime add sdk-js\n  rouse runtime add sdk-js-v2", Args: exactly(1, "what to install, such as node@24 or sdk-js"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.client()
 			if err != nil {
@@ -292,9 +298,10 @@ func (a *app) printRuntimes(rows []runtimeRow) {
 				near = append(near, s)
 			}
 		}
-		out = append(out, []string{r.Name, a.style.good(strings.Join(exact, " ")), strings.Join(near, " "), a.style.dim(r.Path)})
+		out = append(out, []string{r.Name, a.style.good(strings.Join(exact, " ")), strings.Join(near, " "), strings.Join(r.Modules, ", "),
+			a.style.dim(r.Path)})
 	}
-	a.style.table(a.Out, []string{"INTERPRETER", "IS", "NEAREST FOR", "PATH"}, out, 3, 2)
+	a.style.table(a.Out, []string{"INTERPRETER", "IS", "NEAREST FOR", "COMES WITH", "PATH"}, out, 4, 2, 3)
 }
 
 func (a *app) addRuntime(ctx context.Context, c *client, name string) error {

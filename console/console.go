@@ -87,9 +87,9 @@ type MemoryUsed struct {
 type Runtime struct {
 	Name    string   `json:"name"` // "node 20.20.2"
 	Path    string   `json:"path"`
-	Serves  []string `json:"serves"` // runtime names that map to it: "nodejs20.x"
-	Exact   []string `json:"exact"`  // of these, the names that it is exactly
-	Modules []string `json:"modules,omitempty"`
+	Serves  []string `json:"serves"`            // runtime names that map to it: "nodejs20.x"
+	Exact   []string `json:"exact"`             // of these, the names that it is exactly
+	Modules []string `json:"modules,omitempty"` // what comes with it: "boto3 1.34.5"
 }
 
 // Config of the door.
@@ -100,7 +100,7 @@ type Config struct {
 	Caller   rouse.Caller
 	Feed     *Feed
 	Status   func() Status
-	Runtimes func(ctx context.Context) ([]Runtime, error)
+	Runtimes func(ctx context.Context, names []string) ([]Runtime, error)        // names: others to say of what serves them
 	Add      func(ctx context.Context, name string, progress func(string)) error // installs a runtime
 	Stop     func()                                                              // begins to end the node
 	Backup   func(ctx context.Context, w io.Writer) error                        // writes all state
@@ -129,7 +129,7 @@ func (d *Door) Service() wire.Service {
 			wire.Op("GetFeed", "GET /_rouse/api/feed", need[FeedInput](d, "GetFeed"), d.feed),
 			wire.Op("PutAsset", "PUT /_rouse/api/assets/{Hash}", need[PutAssetInput](d, "PutAsset"), d.putAsset, wire.BodyMax(AssetMax)),
 			wire.Op("GetAsset", "GET /_rouse/api/assets/{Hash}", need[GetAssetInput](d, "GetAsset"), d.getAsset),
-			wire.Op("ListRuntimes", "GET /_rouse/api/runtimes", need[wire.None](d, "ListRuntimes"), d.runtimes),
+			wire.Op("ListRuntimes", "GET /_rouse/api/runtimes", need[RuntimesInput](d, "ListRuntimes"), d.runtimes),
 			wire.Op("AddRuntime", "POST /_rouse/api/runtimes", need[AddRuntimeInput](d, "AddRuntime"), d.addRuntime),
 			wire.Op("Call", "POST /_rouse/api/call/{Service}/{Operation}", wire.NoNeeds[CallInput], d.call, wire.Unaudited(),
 				wire.BodyMax(callMax)),
@@ -270,11 +270,16 @@ func (d *Door) getAsset(ctx context.Context, _ rouse.Origin, in *GetAssetInput) 
 	return &AssetOutput{AssetsBucket, in.Hash, info.Size}, nil
 }
 
+// RuntimesInput names runtimes beside AWS's own to map to interpreters: what functions have, which may be newer than this build.
+type RuntimesInput struct {
+	For []string `wire:"for,query" max:"1000"`
+}
+
 // RuntimesOutput lists interpreters.
 type RuntimesOutput struct{ Runtimes json.RawMessage }
 
-func (d *Door) runtimes(ctx context.Context, _ rouse.Origin, _ *wire.None) (*RuntimesOutput, error) {
-	list, err := d.cfg.Runtimes(ctx)
+func (d *Door) runtimes(ctx context.Context, _ rouse.Origin, in *RuntimesInput) (*RuntimesOutput, error) {
+	list, err := d.cfg.Runtimes(ctx, in.For)
 	if err != nil {
 		return nil, err
 	}
@@ -282,7 +287,7 @@ func (d *Door) runtimes(ctx context.Context, _ rouse.Origin, _ *wire.None) (*Run
 	return &RuntimesOutput{b}, err
 }
 
-// AddRuntimeInput names what to install: "node@24", "sdk-js".
+// AddRuntimeInput names what to install: "node@24", "sdk-js", "sdk-js-v2".
 type AddRuntimeInput struct {
 	Name string `wire:",required" min:"1" max:"64" pattern:"[a-z0-9][a-z0-9.@-]*"`
 }

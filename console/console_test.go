@@ -73,8 +73,10 @@ func newHouse(t *testing.T) *house {
 		t.Fatal(err)
 	}
 	c := console.New(console.Config{Region: "us-east-1", Meter: h.meter, Assets: assets, Caller: caller{}, Feed: h.feed,
-		Status:   func() console.Status { return console.Status{Version: "1.2.3", Mode: "dev"} },
-		Runtimes: func(context.Context) ([]console.Runtime, error) { return []console.Runtime{{Name: "node 20"}}, nil },
+		Status: func() console.Status { return console.Status{Version: "1.2.3", Mode: "dev"} },
+		Runtimes: func(context.Context, []string) ([]console.Runtime, error) {
+			return []console.Runtime{{Name: "node 20"}}, nil
+		},
 		Add: func(_ context.Context, name string, progress func(string)) error {
 			progress("fetch " + name)
 			if name == "node@1" {

@@ -119,7 +119,7 @@ func bootEnvironment(h Host, kind Kind, in Interpreter, settings map[string]stri
 	switch in.Kind {
 	case Node:
 		env["NODE_PATH"] = strings.Join([]string{opt + "/nodejs/node" + in.major() + "/node_modules",
-			opt + "/nodejs/node_modules", run + "/node_modules", run, task}, ":")
+			opt + "/nodejs/node_modules", run + "/node_modules", run + "/sdk-js-v2/node_modules", run, task}, ":")
 	case Python:
 		env["PYTHONPATH"] = run
 		if kind == Web { // the bootstrap puts a function's layers where they belong, before what comes with Python

@@ -67,6 +67,8 @@ func TestKindOf(t *testing.T) {
 		{"python3.14", "web:app.py", guest.Web, 0},
 		{"provided.al2", "bootstrap", guest.Provided, 0},
 		{"provided.al2023", "web:", guest.Web, 0},
+		{"provided.al2023023", "bootstrap", guest.Provided, 0},
+		{"provided.al", "bootstrap", 0, rouse.Unsupported},
 		{"java21", "H", 0, rouse.Unsupported},
 		{"dotnet8", "H", 0, rouse.Unsupported},
 		{"ruby3.3", "H", 0, rouse.Unsupported},

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -140,18 +141,18 @@ func (p *parts) url(id string) (gateway.URLConfig, bool) {
 }
 
 // listRuntimes says which interpreters there are and which names they serve.
-func (p *parts) listRuntimes(context.Context) ([]console.Runtime, error) {
+func (p *parts) listRuntimes(_ context.Context, others []string) ([]console.Runtime, error) {
 	var out []console.Runtime
 	for _, e := range p.runtimes.List() {
-		out = append(out, console.Runtime{Name: e.Interpreter.String(), Path: e.Host, Modules: []string{e.SDK}})
+		out = append(out, console.Runtime{Name: e.Interpreter.String(), Path: e.Host, Modules: e.SDKs()})
 	}
-	for _, name := range runtimeNames {
+	for _, name := range append(slices.Clone(runtimeNames), others...) {
 		c, err := p.runtimes.For(name)
 		if err != nil {
 			continue // no interpreter of that language
 		}
 		for i := range out {
-			if out[i].Path != c.Given.Host {
+			if out[i].Path != c.Given.Host || slices.Contains(out[i].Serves, name) {
 				continue
 			}
 			out[i].Serves = append(out[i].Serves, name)

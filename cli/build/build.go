@@ -54,7 +54,8 @@ type Artifact struct {
 type Result struct {
 	Template  []byte // with artifacts in the place of local paths
 	Artifacts []Artifact
-	Watch     []string // folders and files whose change asks for another build; told of a failed build too
+	Watch     []string          // folders and files whose change asks for another build; told of a failed build too
+	Runtimes  map[string]string // that functions with local code name, by logical id
 }
 
 // bucket is where artifacts are found by deployments.
@@ -94,8 +95,11 @@ func Build(ctx context.Context, text []byte, cfg Config) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	res := Result{Template: text}
+	res := Result{Template: text, Runtimes: map[string]string{}}
 	for _, p := range parts {
+		if p.runtime != "" && !p.layer() {
+			res.Runtimes[p.id] = p.runtime
+		}
 		res.Watch = append(res.Watch, cfg.sources(p)...)
 	}
 	slices.Sort(res.Watch)

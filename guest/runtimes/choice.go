@@ -30,7 +30,8 @@ func display(k guest.Kind) string {
 	return "Python"
 }
 
-// For chooses the interpreter for a runtime's name: the same version, else the nearest newer, else the nearest older.
+// For chooses the interpreter for a runtime's name: the same version, else the nearest newer, else the nearest older. Of
+// those that serve equally well it is one with the AWS SDK, which Lambda's have, if there is one.
 // Errors are of Kind Unavailable when the language is not installed, Invalid for names that no interpreter serves.
 func (r *Registry) For(name string) (Choice, error) {
 	kind, asked, ok := parseName(name)
@@ -39,7 +40,11 @@ func (r *Registry) For(name string) (Choice, error) {
 	}
 	var best *Entry
 	for _, e := range r.List() {
-		if e.Kind == kind && (best == nil || nearer(asked, level(kind, e), level(kind, *best))) {
+		if e.Kind != kind {
+			continue
+		}
+		if best == nil || nearer(asked, level(kind, e), level(kind, *best)) ||
+			level(kind, e) == level(kind, *best) && e.SDK != "" && best.SDK == "" {
 			best = &e
 		}
 	}

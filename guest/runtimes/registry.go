@@ -44,6 +44,12 @@ type Entry struct {
 	Host   string // the executable on the host
 	Origin string // "PATH", "nvm", "pyenv" or "rouse": who installed it
 	SDK    string // the AWS SDK that comes with it: "boto3 1.26.27", "AWS SDK for JavaScript 3.1173.0"; "" for none
+	SDKv2  string // the one before it: "AWS SDK for JavaScript 2.1693.0"; "" for none
+}
+
+// SDKs are those that come with it.
+func (e Entry) SDKs() []string {
+	return slices.DeleteFunc([]string{e.SDK, e.SDKv2}, func(s string) bool { return s == "" })
 }
 
 // Registry knows the installed interpreters. Safe for concurrent use.
@@ -210,14 +216,21 @@ func (r *Registry) complete(e *Entry) {
 	}
 	switch e.Kind {
 	case guest.Node:
-		if v := r.sdkVersion(); v != "" {
-			e.SDK = "AWS SDK for JavaScript " + v
-		}
+		e.SDK, e.SDKv2 = r.installedSDK("sdk-js"), r.installedSDK("sdk-js-v2")
 	case guest.Python:
 		if v := boto3(prefix, parseVersion(e.Version)); v != "" {
 			e.SDK = "boto3 " + v
 		}
 	}
+}
+
+// installedSDK is the SDK of that name as people read it, "" when it is not installed.
+func (r *Registry) installedSDK(name string) string {
+	s, _ := sdkOf(name)
+	if v := r.sdkVersion(s); v != "" {
+		return "AWS SDK for JavaScript " + v
+	}
+	return ""
 }
 
 // hidden reports whether a sandbox has something of its own at that place.

