@@ -184,6 +184,8 @@ func unsupportedSettings() []wire.Option {
 			"DurableConfig", "TenancyConfig"),
 		wire.RefuseExcept("SnapStart.ApplyOn", "None"),
 		wire.Differs("TracingConfig Active samples the trace header; there is no X-Ray to read traces from"),
+		wire.Differs("a Runtime that is newer than Rouse, of a family that Rouse runs (nodejs26.x, python3.15, provided.al2026), runs on " +
+			"the nearest installed, where AWS refuses names that it does not know"),
 	}
 }
 
@@ -196,6 +198,8 @@ func (d *Door) functionOperations() []wire.Operation {
 			wire.RefuseExcept("PackageType", "Zip"), wire.BodyMax(createMax),
 			wire.Differs("errors about the environment do not repeat its values"),
 			wire.Differs("files in /tmp count against the function's memory, and a function may use a whole processor"),
+			wire.Differs("the AWS SDK for JavaScript v2 (aws-sdk), which reads no AWS_ENDPOINT_URL, is pointed at Rouse when it is loaded as a "+
+				"package; a copy that a bundler put into the function's own file is not, and needs an endpoint in its code"),
 			wire.Differs("the architecture that is not the machine's is taken for Node.js and Python only"))...),
 		op(d, "GetFunction", "GET "+function, "lambda:GetFunction", d.getFunction,
 			wire.Differs("Code.Location is a link to Rouse")),

@@ -54,7 +54,7 @@ PublishToLatestPublished no
 RecursiveLoop no
 ReservedConcurrentExecutions int
 Role string required
-Runtime string
+Runtime string -- names newer than Rouse, of families that it runs, run on the nearest installed
 RuntimeManagementConfig no
 SnapStart object {
   ApplyOn string required only=None
