@@ -16,7 +16,7 @@ var abuses = []string{"fork bomb", "spinner", "memory hog", "log flood", "tmp fi
 const abuseMax = 20 * time.Second
 
 // abuse: a function's throughput beside another that does its worst, against what it has alone. The limit is 1: a neighbour
-// that nobody notices. An abuser counts as one function among two, and takes no more than the machine can spare.
+// that nobody notices.
 func (b *bench) abuse(what string) func(context.Context) (result, error) {
 	return func(ctx context.Context) (result, error) {
 		r := result{limitIs: "the same function alone", unit: "req/s", more: true}
@@ -24,12 +24,12 @@ func (b *bench) abuse(what string) func(context.Context) (result, error) {
 		if _, err := load(ctx, victim, abuseConnections, time.Second); err != nil { // bring instances up
 			return r, err
 		}
-		var alone, beside []float64
+		var alone, kept []float64
+		before, err := load(ctx, victim, abuseConnections, b.seconds)
+		if err != nil {
+			return r, err
+		}
 		for range repeats {
-			a, err := load(ctx, victim, abuseConnections, b.seconds)
-			if err != nil {
-				return r, err
-			}
 			stop := b.startAbuse(ctx, what)
 			select {
 			case <-time.After(abuseAhead):
@@ -40,9 +40,17 @@ func (b *bench) abuse(what string) func(context.Context) (result, error) {
 			if err != nil {
 				return r, fmt.Errorf("beside a %s: %w", what, err)
 			}
-			alone, beside = append(alone, a), append(beside, z)
+			after, err := load(ctx, victim, abuseConnections, b.seconds)
+			if err != nil {
+				return r, err
+			}
+			a := (before + after) / 2
+			alone, kept = append(alone, a), append(kept, z/a)
+			before = after
 		}
-		r.limit, r.rouse = median(alone), median(beside)
+		// Of each round what was kept of the throughput just before and after it: others use this machine too.
+		r.limit = median(alone)
+		r.rouse = r.limit * median(kept)
 		return r, ctx.Err()
 	}
 }

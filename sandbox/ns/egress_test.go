@@ -158,6 +158,12 @@ func serveNames(pc net.PacketConn) {
 				Name: dnsmessage.MustNewName(owner), Class: dnsmessage.ClassINET, TTL: 1}, Body: body})
 		}
 		a := func(s string) dnsmessage.ResourceBody { return &dnsmessage.AResource{A: [4]byte(net.ParseIP(s).To4())} }
+		if n := 0; strings.HasPrefix(asked, "many") {
+			_, _ = fmt.Sscanf(asked, "many%d.", &n)
+			for i := range 200 {
+				other(asked, a(fmt.Sprintf("11.%d.0.%d", 100+n, i)))
+			}
+		}
 		switch asked {
 		case "alias.below.test.": // leads to a name that is on no list
 			other(asked, &dnsmessage.CNAMEResource{CNAME: dnsmessage.MustNewName("Target.Elsewhere.test.")})

@@ -174,6 +174,25 @@ socket.create_connection(("public.test", 8080), timeout=5).close(); print("open 
 	p.Expect("open again")
 }
 
+// TestEgressByNameIsLimited: names with more addresses than a sandbox may have open are not answered, and those before stay.
+func TestEgressByNameIsLimited(t *testing.T) {
+	needRoot(t)
+	internet(t)
+	d := openEgress(t)
+	b := sandboxtest.Create(t, d, sandbox.Spec{Egress: policy(t, "allow:*.below.test")})
+	p := sandboxtest.Start(t, b, python(t), "-c", `
+import socket
+def ask(name):
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(10)
+    labels = b"".join(bytes([len(l)]) + l.encode() for l in name.split("."))
+    s.sendto(b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00" + labels + b"\x00\x00\x01\x00\x01", ("127.0.0.1", 53))
+    a = s.recv(65535); return a[3] & 15, a[6] * 256 + a[7]
+print(ask("x.below.test"), *[ask("many%d.below.test" % n) for n in range(7)], flush=True)
+socket.create_connection(("11.22.33.45", 8080), timeout=5); print("reached", flush=True)`)
+	p.Expect("(0, 1) (0, 200) (0, 200) (0, 200) (0, 200) (0, 200) (2, 0) (2, 0)") // 1024 addresses
+	p.Expect("reached")
+}
+
 // TestEgressCannotBeSpoofed: a sandbox cannot speak with the address of another that may more, nor ask another resolver.
 func TestEgressCannotBeSpoofed(t *testing.T) {
 	needRoot(t)
