@@ -279,8 +279,18 @@ func TestIterators(t *testing.T) {
 		if len(first.Records) != 0 || first.Next == "" {
 			t.Errorf("an empty stream: got %d records, next %q; want none, and an iterator", len(first.Records), first.Next)
 		}
+		arn, err := e.IteratorStream(horizon)
+		e.must(err)
+		hint, stop := e.WatchStream(arn)
+		defer stop()
 		for i := range 5 {
 			e.put("events", key(fmt.Sprint(i)))
+		}
+		pass(time.Second)
+		select {
+		case <-hint:
+		default:
+			t.Error("got no hint that there are records")
 		}
 		all := e.records(first.Next).Records
 		if len(all) != 5 {
