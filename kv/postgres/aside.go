@@ -189,6 +189,9 @@ func (s *Store) duties(ctx context.Context, pg *pgconn.PgConn, watch *watch) err
 		if err == nil {
 			err = every("reap", reapEvery, func(ctx context.Context) error {
 				_, err := one(ctx, pg, s.in(`delete from {s}.token where at < now() - interval '1 hour'`))
+				if err == nil {
+					_, err = one(ctx, pg, s.in(`delete from {s}.mark where at < now() - interval '1 day'`))
+				}
 				return err
 			})
 		}
@@ -199,6 +202,11 @@ func (s *Store) duties(ctx context.Context, pg *pgconn.PgConn, watch *watch) err
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-tick.C:
+			continue
+		case <-s.marks.more:
+			if err := s.advance(ctx, pg); err != nil {
+				return err
+			}
 			continue
 		case <-s.wakes.more:
 		}

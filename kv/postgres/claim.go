@@ -73,6 +73,9 @@ func (s *Store) claimOnce(ctx context.Context, k *claim, fn func(kv.Tx, []kv.Pai
 		a.unlock()
 		return ended, nil
 	}
+	if !k.r.Reverse {
+		s.marks.note(k.r.From, k.pairs[0].Key)
+	}
 	defer a.unlock() // if fn panics or fails
 	t := a.begin()
 	for _, p := range k.pairs {

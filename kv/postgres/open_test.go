@@ -1,12 +1,17 @@
 package postgres_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
+	"github.com/rouse-dev/rouse/kv"
 	"github.com/rouse-dev/rouse/kv/postgres"
 	"github.com/rouse-dev/rouse/kv/postgres/pgtest"
 )
@@ -91,5 +96,81 @@ func TestSecretsStayUnsaid(t *testing.T) {
 	s.Close()
 	if !strings.Contains(said.String(), "store away") || strings.Contains(said.String(), server.Password()) {
 		t.Errorf("log: got %s, want that the store is away, and no password", said.String())
+	}
+}
+
+// TestTLS: over TCP, encrypted and with the server's name verified, everything works as over a socket: also asking the server to
+// stop waiting, which goes by a connection of its own.
+func TestTLS(t *testing.T) {
+	server := pgtest.Start(t, pgtest.Config{Getenv: os.Getenv, TLS: true})
+	address, root := server.Address()
+	schema := pgtest.Schema()
+	url := "postgres://rouse@" + address + "/postgres?sslmode=verify-full&sslrootcert=" + root
+	s := server.Open(t, postgres.Config{URL: url, Schema: schema})
+	set(t, s, "k", "v")
+	if got := value(t, s, "k"); got != "v" {
+		t.Errorf("key over TLS: got %q, want v", got)
+	}
+	if got := server.SQL(`select count(*) from pg_stat_ssl join pg_stat_activity using (pid) where application_name like 'rouse %' and not ssl`); got != "0" {
+		t.Errorf("connections without TLS: got %s, want none", got)
+	}
+	holder := server.Session(t)
+	holder.Send(`select pg_advisory_lock((select class from "` + schema + `".meta), s) from generate_series(0, 4095) s;`)
+	waitFor(t, "somebody to hold all locks", func() bool { return server.SQL(`select count(*) from pg_locks where locktype = 'advisory'`) >= "4096" })
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	err := s.Update(ctx, func(tx kv.Tx) error { tx.Set([]byte("k"), []byte("w")); return nil })
+	if !errors.Is(err, context.DeadlineExceeded) || time.Since(began) > 4*time.Second {
+		t.Errorf("Update that waits for a lock: got %v after %v, want %v at once", err, time.Since(began), context.DeadlineExceeded)
+	}
+	if got := value(t, s, "k"); got != "v" {
+		t.Errorf("key after an Update that was left: got %q, want v", got)
+	}
+	if _, err := postgres.Open(t.Context(), postgres.Config{URL: "postgres://rouse@" + address + "/postgres?sslmode=verify-full", Schema: schema}); err == nil {
+		t.Error("Open with a certificate that nobody vouches for: got nil, want an error")
+	}
+}
+
+// TestTooOld: a View or Update that takes too long is told so, and writes nothing.
+func TestTooOld(t *testing.T) {
+	s := start(t).Store(t)
+	set(t, s, "k", "v")
+	over := time.After(kv.TxTimeMax + 200*time.Millisecond)
+	var wg sync.WaitGroup
+	late := make(chan bool)
+	wg.Go(func() {
+		err := s.View(t.Context(), func(v kv.View) error {
+			if _, _, err := v.Get([]byte("k")); err != nil {
+				return err
+			}
+			<-late
+			_, _, err := v.Get([]byte("k"))
+			return err
+		})
+		if !errors.Is(err, kv.ErrTooOld) {
+			t.Errorf("View: got %v, want %v", err, kv.ErrTooOld)
+		}
+	})
+	for _, read := range []bool{true, false} {
+		wg.Go(func() {
+			err := s.Update(t.Context(), func(tx kv.Tx) error {
+				if read {
+					tx.Get([]byte("k"))
+				}
+				<-late
+				tx.Set([]byte("k"), []byte("late"))
+				return nil
+			})
+			if !errors.Is(err, kv.ErrTooOld) {
+				t.Errorf("Update: got %v, want %v", err, kv.ErrTooOld)
+			}
+		})
+	}
+	<-over
+	close(late)
+	wg.Wait()
+	if got := value(t, s, "k"); got != "v" {
+		t.Errorf("key: got %q, want v", got)
 	}
 }

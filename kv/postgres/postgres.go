@@ -86,11 +86,13 @@ type Store struct {
 	plain  *pgconn.Config // for connections of their own
 	pooled *pgconn.Config
 	log    *slog.Logger
+	class  int32  // of the store's advisory locks
 	node   string // tells this process's notifications from others'
 
 	readers, writers *pool
 	desk             desk
 	wakes            wakes
+	marks            marks
 	clock            clock
 	health           health
 	gate             gate
@@ -154,6 +156,7 @@ func configure(cfg Config) (*Store, error) {
 	s.desk.holders = map[int32]*holding{}
 	s.desk.run = func(g *group) { s.work.Go(func() { s.serve(g) }) }
 	s.wakes.init()
+	s.marks.init()
 	s.gate.init()
 	s.health.init(s)
 	return s, nil
@@ -166,6 +169,7 @@ var sessionParams = map[string]string{
 	"plan_cache_mode":               "force_generic_plan",
 	"enable_seqscan":                "off", "enable_bitmapscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off",
 	"enable_sort": "off", "jit": "off", "max_parallel_workers_per_gather": "0",
+	"statement_timeout":                   "70s", // longer than any wait of ours
 	"idle_in_transaction_session_timeout": "30s",
 	"tcp_keepalives_idle":                 "15", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3",
 	"rouse.claimed": "{}",
@@ -222,6 +226,7 @@ func (s *Store) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.class = c.class
 	s.writers.giveBack(c)
 	aside, err := s.sideline(ctx)
 	if err != nil {

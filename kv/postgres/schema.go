@@ -115,7 +115,7 @@ func (s *Store) check(ctx context.Context, pg *pgconn.PgConn) error {
 		return err
 	}
 	s.log.Warn("store came from another server: versions and positions begin anew", "schema", s.cfg.Schema)
-	_, err = pg.Exec(ctx, s.in(`update {s}.kv set x = '0'; update {s}.gone set x = '0'; delete from {s}.token;
+	_, err = pg.Exec(ctx, s.in(`update {s}.kv set x = '0'; update {s}.gone set x = '0'; delete from {s}.token; delete from {s}.mark;
 update {s}.meta m set system = c.system_identifier::text, epoch = epoch + 1 from pg_control_system() c`)).ReadAll()
 	if err != nil {
 		return fmt.Errorf("take in schema %s: %w", s.cfg.Schema, plainly(err))

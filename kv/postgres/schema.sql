@@ -61,6 +61,20 @@ create table {s}.token (
   primary key (s, n)
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 1);
 
+-- Where claimed ranges begin: no key stands in [r, low), whoever asks. Dead rows there would have to be walked over by each claim,
+-- and while an old snapshot is kept they all stay.
+--
+-- A mark moves in two steps, for a commit that is under way may insert below and not have seen it. First next is proposed; from then
+-- on commits that insert below lower both. When all transactions have ended that may have looked before (ready), what stands
+-- below next is looked for once more, and low moves. Marks do not overlap up to the higher of the two.
+create table {s}.mark (
+  r     bytea not null primary key, -- where the range begins
+  low   bytea not null,
+  next  bytea not null,
+  ready xid8,                       -- null: the proposal was not seen by its second look yet
+  at    timestamptz not null default now()
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500);
+
 -- A node's connection begins. Whoever is the first after a fail-over begins an epoch, before any commit there.
 create function {s}.enter(p_slot bigint) returns int language plpgsql as $$
 declare
@@ -113,6 +127,10 @@ begin
     end if;
   end if;
   if p_sk is not null then
+    update {s}.mark m set low = least(m.low, n.k), next = least(m.next, n.k)
+      from (select c.r, (array_agg(t.k order by t.k))[1] k from unnest(p_sk) t(k) cross join lateral
+        (select r, low, next from {s}.mark where r <= t.k order by r desc limit 1) c where t.k < c.low or t.k < c.next group by c.r) n
+      where m.r = n.r;
     insert into {s}.kv as o (k, x, v) select t.k, me, t.v from unnest(p_sk, p_sv) t(k, v)
       on conflict (k) do update set x = excluded.x, v = excluded.v;
   end if;
@@ -150,6 +168,7 @@ begin
     end loop;
     select array_agg(k) into held from {s}.kv where k = any(held);
   end if;
+  p_from := greatest(p_from, (select low from {s}.mark where r = p_from));
   while held is null loop
     if p_reverse then
       for key in select k from {s}.kv where k >= p_from and k < p_to order by k desc loop
@@ -171,6 +190,29 @@ begin
     select array_agg(k) into held from {s}.kv where k = any(held);
   end loop;
   perform set_config('rouse.claimed', coalesce(held, '{}')::text, false);
+end $$;
+
+-- Moves the mark of a range one step on, after a claim that found nothing below p_first.
+create function {s}.advance(p_class int, p_r bytea, p_first bytea) returns void language plpgsql as $$
+declare
+  m record;
+  found_at bytea;
+begin
+  perform pg_advisory_xact_lock(p_class, -2);
+  p_first := least(p_first, (select r from {s}.mark where r > p_r order by r limit 1));
+  select * into m from {s}.mark where r = p_r for update;
+  if not found then
+    if p_first > p_r and (select count(*) from {s}.mark) < 4096
+        and not exists (select from (select low, next from {s}.mark where r < p_r order by r desc limit 1) o where p_r < o.low or p_r < o.next) then
+      insert into {s}.mark (r, low, next) values (p_r, p_r, p_first);
+    end if;
+  elsif m.ready is null then
+    update {s}.mark set ready = pg_snapshot_xmax(pg_current_snapshot()), at = now() where r = p_r;
+  elsif pg_snapshot_xmin(pg_current_snapshot()) >= m.ready then
+    select k into found_at from {s}.kv where k >= m.low and k < m.next order by k limit 1;
+    m.low := greatest(m.low, coalesce(found_at, m.next));
+    update {s}.mark set low = m.low, next = greatest(m.low, p_first), ready = null, at = now() where r = p_r;
+  end if;
 end $$;
 
 -- Trims a log up to a position, as far as it can be read.

@@ -89,12 +89,7 @@ func (s *Store) connect(ctx context.Context) (*session, error) {
 	c := &session{slot: rand.Int64(), expires: time.Now().Add(sessionLife)}
 	err = s.checkIn(ctx, pg, c)
 	if err == nil {
-		for name, sql := range s.statements() {
-			if _, err = pg.Prepare(ctx, name, s.in(sql), nil); err != nil {
-				err = fmt.Errorf("prepare %s: %w", name, plainly(err))
-				break
-			}
-		}
+		err = prepareAll(ctx, pg, s.statements(), s.in)
 	}
 	if err != nil {
 		pg.Close(ctx)
@@ -110,6 +105,24 @@ func (s *Store) connect(ctx context.Context) (*session, error) {
 	c.net, c.fe, c.pid, c.secret = h.Conn, h.Frontend, h.PID, h.SecretKey
 	s.health.found()
 	return c, c.net.SetDeadline(time.Time{})
+}
+
+// prepareAll prepares statements in one round trip.
+func prepareAll(ctx context.Context, pg *pgconn.PgConn, statements map[string]string, in func(string) string) error {
+	p := pg.StartPipeline(ctx)
+	for name, sql := range statements {
+		p.SendPrepare(name, in(sql), nil)
+	}
+	err := p.Sync()
+	for range statements {
+		if err == nil {
+			_, err = p.GetResults()
+		}
+	}
+	if err = errors.Join(err, p.Close()); err != nil {
+		return fmt.Errorf("prepare statements: %w", plainly(err))
+	}
+	return nil
 }
 
 // checkIn begins the session's tokens, and an epoch after a fail-over.

@@ -39,7 +39,7 @@ func (s *Store) told(ctx context.Context, err error) error {
 	if err == nil || errors.Is(err, kv.ErrUnknown) {
 		return err
 	}
-	if errors.Is(err, errLost) || errors.Is(err, errGivenUp) || code(err) == codeCanceled {
+	if errors.Is(err, errLost) || errors.Is(err, errGivenUp) || errors.Is(err, errConnect) || code(err) == codeCanceled {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}

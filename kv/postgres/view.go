@@ -12,7 +12,8 @@ import (
 // view is a kv.View.
 type view struct {
 	reader
-	alive func() error // whether the call may go on
+	alive func() error      // whether the call may go on
+	told  func(error) error // an error as the caller hears it
 }
 
 // View runs fn on one snapshot.
@@ -21,12 +22,12 @@ func (s *Store) View(ctx context.Context, fn func(kv.View) error) error {
 		return err
 	}
 	defer s.gate.leave()
-	v := &view{reader: s.reader(ctx, s.readers), alive: ctx.Err}
+	v := &view{reader: s.reader(ctx, s.readers), alive: ctx.Err, told: func(err error) error { return s.told(ctx, err) }}
 	defer v.close()
 	if err := fn(v); err != nil {
 		return err
 	}
-	return v.fail
+	return v.told(v.fail)
 }
 
 // reader makes a reader of snapshots of a pool's sessions.
@@ -50,7 +51,7 @@ func (v *view) Get(key []byte) (value []byte, ok bool, err error) {
 		return nil, false, kv.ErrTooLarge
 	}
 	got, err := v.get(bytesOf(key))
-	return got.value, got.there, v.plain(err)
+	return got.value, got.there, v.told(err)
 }
 
 func (v *view) GetAll(keys [][]byte) ([][]byte, error) {
@@ -61,21 +62,13 @@ func (v *view) GetAll(keys [][]byte) ([][]byte, error) {
 	}
 	rows, err := v.all(keys)
 	if err != nil {
-		return nil, v.plain(err)
+		return nil, v.told(err)
 	}
 	values := make([][]byte, len(keys))
 	for i := range rows {
 		values[i] = rows[i].value
 	}
 	return values, nil
-}
-
-// plain is an error of the call's context if that was the reason.
-func (v *view) plain(err error) error {
-	if err != nil && v.alive() != nil {
-		return v.alive()
-	}
-	return err
 }
 
 // Pages of a Scan: the first ones are small, since many readers stop early.
@@ -102,7 +95,7 @@ func (v *view) Scan(r kv.Range, limit int) iter.Seq2[kv.Pair, error] {
 			}
 			pairs, more, err := v.page(from, to, r.Reverse, n)
 			if err != nil {
-				yield(kv.Pair{}, v.plain(err))
+				yield(kv.Pair{}, v.told(err))
 				return
 			}
 			for _, p := range pairs {

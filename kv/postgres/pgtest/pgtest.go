@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/url"
 	"os"
 	"os/exec"
@@ -43,6 +44,7 @@ type Config struct {
 	Settings []string            // of postgresql.conf, such as "max_connections=20"
 	Clone    *Server             // start from a base backup of this one: a standby
 	Auth     string              // how users prove themselves, as in pg_hba.conf; default trust
+	TLS      bool                // it listens on a TCP port, too, with a certificate of its own making
 }
 
 // Server is a running server. Safe for concurrent use.
@@ -52,6 +54,7 @@ type Server struct {
 	dir      string // holds the socket and data/
 	cred     *syscall.SysProcAttr
 	password string // of the user rouse; "" when nobody asks for it
+	port     int    // part of the socket's name; with Config.TLS of TCP as well
 
 	mu    sync.Mutex
 	alive *process // guarded by mu; nil: stopped
@@ -102,7 +105,7 @@ func Start(t testing.TB, cfg Config) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{t: t, bin: bin, dir: dir, cred: ordinary()}
+	s := &Server{t: t, bin: bin, dir: dir, cred: ordinary(), port: 5432}
 	t.Cleanup(func() {
 		s.Stop()
 		if err := os.RemoveAll(dir); err != nil {
@@ -140,6 +143,13 @@ func (s *Server) configure(cfg Config) error {
 	onOff := map[bool]string{true: "on", false: "off"}
 	lines := append([]string{"listen_addresses=''", "unix_socket_directories='" + s.dir + "'", "max_connections=200", "log_min_messages=fatal",
 		"fsync=" + onOff[cfg.Sync], "full_page_writes=" + onOff[cfg.Sync], "shared_buffers=32MB"}, cfg.Settings...)
+	if cfg.TLS {
+		more, err := s.certify()
+		if err != nil {
+			return err
+		}
+		lines = append(lines, more...)
+	}
 	f, err := os.OpenFile(filepath.Join(s.data(), "postgresql.conf"), os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
 		return err
@@ -193,7 +203,7 @@ func (s *Server) Run() {
 		case <-limit:
 			s.t.Fatal("start server: it does not answer")
 		case <-tick.C:
-			if s.tool("pg_isready", "-q", "-h", s.dir, "-U", "rouse", "-d", "postgres") == nil {
+			if s.tool("pg_isready", "-q", "-h", s.dir, "-p", strconv.Itoa(s.port), "-U", "rouse", "-d", "postgres") == nil {
 				return
 			}
 		}
@@ -277,11 +287,16 @@ func (s *Server) Promote() {
 
 // URL is the server's, for a store in a schema.
 func (s *Server) URL() string {
-	return "postgres://rouse:" + s.password + "@/postgres?" + url.Values{"host": {s.dir}}.Encode()
+	return "postgres://rouse:" + s.password + "@/postgres?" + url.Values{"host": {s.dir}, "port": {strconv.Itoa(s.port)}}.Encode()
 }
 
 // Password is that of the user in URL.
 func (s *Server) Password() string { return s.password }
+
+// Address is the server's port of TCP, and the file of the certificate that signs for it.
+func (s *Server) Address() (hostPort, root string) {
+	return net.JoinHostPort("localhost", strconv.Itoa(s.port)), filepath.Join(s.dir, "root.crt")
+}
 
 // Dir is the folder of the server's socket: the host of its address.
 func (s *Server) Dir() string { return s.dir }
@@ -289,7 +304,7 @@ func (s *Server) Dir() string { return s.dir }
 // SQL runs a script with psql and answers with what it prints.
 func (s *Server) SQL(sql string) string {
 	s.t.Helper()
-	cmd := exec.Command(filepath.Join(s.bin, "psql"), "-qAtX", "-v", "ON_ERROR_STOP=1", "-h", s.dir, "-U", "rouse", "-d", "postgres", "-c", sql)
+	cmd := exec.Command(filepath.Join(s.bin, "psql"), "-qAtX", "-v", "ON_ERROR_STOP=1", "-h", s.dir, "-p", strconv.Itoa(s.port), "-U", "rouse", "-d", "postgres", "-c", sql)
 	cmd.Env = append(cmd.Environ(), "PGPASSWORD="+s.password)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -307,7 +322,7 @@ type Session struct {
 // Session connects a psql until the test ends.
 func (s *Server) Session(t testing.TB) *Session {
 	t.Helper()
-	cmd := exec.Command(filepath.Join(s.bin, "psql"), "-qAtX", "-h", s.dir, "-U", "rouse", "-d", "postgres")
+	cmd := exec.Command(filepath.Join(s.bin, "psql"), "-qAtX", "-h", s.dir, "-p", strconv.Itoa(s.port), "-U", "rouse", "-d", "postgres")
 	cmd.Env = append(cmd.Environ(), "PGPASSWORD="+s.password)
 	in, err := cmd.StdinPipe()
 	if err == nil {
