@@ -1,6 +1,7 @@
 package guesttest
 
 import (
+	"maps"
 	"strings"
 	"time"
 
@@ -19,6 +20,7 @@ type testCase struct {
 	file    map[string]string // another name of the source, by language
 	files   map[string]string // beside it
 	layers  map[string]string // in /opt
+	env     map[string]string // of the function, beside COLOUR
 	format  string            // LogFormat
 	handler map[string]string // another handler, by language
 	init    *failure          // Load fails so
@@ -65,6 +67,15 @@ func (c testCase) source(l language) string {
 // all is the same text for every language.
 func all(s string) map[string]string {
 	return map[string]string{"node": s, "python": s, "provided": s}
+}
+
+// merged is all of some files.
+func merged(files ...map[string]string) map[string]string {
+	all := map[string]string{}
+	for _, f := range files {
+		maps.Copy(all, f)
+	}
+	return all
 }
 
 func rep(s string, n int) string { return strings.Repeat(s, n) }

@@ -42,7 +42,7 @@ func Run(t *testing.T, cfg Config) {
 		}
 	}
 	s := &suite{cfg: cfg, dir: t.TempDir()}
-	for _, c := range slices.Concat(cases, initCases, failureCases, logCases, languageCases, streamCases, webCases) {
+	for _, c := range slices.Concat(cases, initCases, failureCases, logCases, languageCases, sdkCases, streamCases, webCases) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			for _, l := range languages {
@@ -146,7 +146,7 @@ func function(c testCase, l language) guest.Function {
 		Handler: l.handler, Runtime: l.runtime, MemoryMB: 128, Timeout: 3 * time.Second,
 		Account: "000000000000", Region: "us-east-1", LogGroup: "/aws/lambda/shop", LogStream: "2024/01/01/[$LATEST]0",
 		Endpoint:    "http://127.0.0.1:4566",
-		Environment: map[string]string{"COLOUR": "blue"},
+		Environment: merged(map[string]string{"COLOUR": "blue"}, c.env),
 		Credentials: guest.Credentials{AccessKeyID: "ASIA", SecretAccessKey: "secret", SessionToken: "token"},
 		LogFormat:   c.format,
 	}

@@ -138,6 +138,7 @@ function finish(context, kind, payload) {
 
 function fail(context, error) {
   if (invocation !== context) return;
+  if (error && /^(ERR_)?MODULE_NOT_FOUND$/.test(error.code)) require('./remedy.cjs').add(error);
   log.error('Invoke Error', error);
   finish(context, 'X', errorPayload(error));
 }

@@ -104,6 +104,14 @@ function hookResolution() {
   else if (Module.register) Module.register('./resolve.cjs', pathToFileURL(__filename));
 }
 
+// Whoever loads the AWS SDK v2 has it pointed at the platform; others pay one look at each name that they load.
+const resolveFilename = Module._resolveFilename;
+Module._resolveFilename = function _resolveFilename(request, ...rest) {
+  const file = resolveFilename.call(this, request, ...rest);
+  if (request.includes('aws-sdk') && file.includes('/aws-sdk/')) require('./sdk2.cjs').found(file);
+  return file;
+};
+
 async function load(root, dir, name) {
   Module._initPaths(); // NODE_PATH may have come with the function
   try {
@@ -114,6 +122,7 @@ async function load(root, dir, name) {
       error.stack = error.name + ': ' + e.stack;
       throw error;
     }
+    if (e && /^(ERR_)?MODULE_NOT_FOUND$/.test(e.code)) require('./remedy.cjs').add(e);
     if (e && e.code === 'MODULE_NOT_FOUND') {
       const error = new RuntimeError('ImportModuleError', String(e));
       if (Array.isArray(e.requireStack)) error.requireStack = e.requireStack;

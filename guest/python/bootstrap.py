@@ -138,9 +138,22 @@ def error_of(exc, request_id):
         frames = traceback.extract_tb(exc.__traceback__)
         while frames and frames[0].filename.startswith(HERE):
             del frames[0]  # the way through this file is nobody's concern
-        kind, message = type(exc).__name__, str(exc)
+        kind, message = type(exc).__name__, str(exc) + remedy(exc)
         trace = traceback.format_list([(f.filename, f.lineno, f.name, f.line) for f in frames])
     return {"errorMessage": message, "errorType": kind, "requestId": request_id or "", "stackTrace": trace}
+
+
+def remedy(exc):
+    """What to do when the AWS SDK is not found, which every Python of Lambda's has."""
+    name = (getattr(exc, "name", None) or "").partition(".")[0]
+    if not isinstance(exc, ModuleNotFoundError) or name not in ("boto3", "botocore"):
+        return ""
+    return ". Python %d.%d on this machine comes without it: list %s in the function's requirements.txt, or install it for %s" % (
+        sys.version_info[0],
+        sys.version_info[1],
+        name,
+        sys.executable,
+    )
 
 
 def log_error(error):
@@ -177,7 +190,7 @@ def import_module(module):
     try:
         return importlib.import_module(module.replace("/", "."))
     except ImportError as e:
-        raise Fault("ImportModuleError", "Unable to import module '%s': %s" % (module, e)) from None
+        raise Fault("ImportModuleError", "Unable to import module '%s': %s%s" % (module, e, remedy(e))) from None
     except SyntaxError as e:
         trace = ['  File "%s" Line %s\n    %s' % (e.filename, e.lineno, e.text)]
         raise Fault("UserCodeSyntaxError", "Syntax error in module '%s': %s" % (module, e), trace) from None
