@@ -39,19 +39,6 @@ func (t *Tables) streamARN(account, table, label string) string {
 	return t.ARN(account, table) + "/stream/" + label
 }
 
-// ParseStreamARN takes the ARN of a stream apart.
-func ParseStreamARN(arn string) (account, table, label string, ok bool) {
-	a, err := rouse.ParseARN(arn)
-	if err != nil || a.Service != "dynamodb" {
-		return "", "", "", false
-	}
-	parts := strings.Split(a.Resource, "/")
-	if len(parts) != 4 || parts[0] != "table" || parts[2] != "stream" || parts[1] == "" || parts[3] == "" {
-		return "", "", "", false
-	}
-	return a.Account, parts[1], parts[3], true
-}
-
 // log is where the stream's records are.
 func (t *Tables) log(s *feed) []byte {
 	return schema.Log(t.at.Data(s.Account, s.Number), s.Label)
@@ -137,7 +124,7 @@ func errNoStream(arn string) error {
 
 // feed reads a stream.
 func (t *Tables) feed(ctx context.Context, account, arn string) (*feed, error) {
-	owner, table, label, ok := ParseStreamARN(arn)
+	owner, table, label, ok := stream.ParseARN(arn)
 	if !ok || owner != account {
 		return nil, errNoStream(arn)
 	}
@@ -169,7 +156,7 @@ func (t *Tables) Streams(ctx context.Context, account, table, after string, limi
 	}
 	r := t.at.Streams(account, table)
 	if after != "" {
-		_, name, label, ok := ParseStreamARN(after)
+		_, name, label, ok := stream.ParseARN(after)
 		if !ok || table != "" && name != table {
 			return nil, "", invalid("Invalid ExclusiveStartStreamArn: %s", after)
 		}
@@ -239,7 +226,7 @@ func (t *Tables) Records(ctx context.Context, account, iterator string, limit in
 	if err != nil {
 		return Records{}, err
 	}
-	owner, _, label, ok := ParseStreamARN(it.Stream)
+	owner, _, label, ok := stream.ParseARN(it.Stream)
 	if !ok || owner != account {
 		return Records{}, errNoStream(it.Stream)
 	}
@@ -342,7 +329,7 @@ func (s *feed) position(r IteratorRequest) (kv.Pos, error) {
 // IteratorStream is the ARN of the stream that an iterator says it reads. Records checks whether that is true.
 func (t *Tables) IteratorStream(iterator string) (arn string, err error) {
 	arn, _, ok := strings.Cut(iterator, "|")
-	if _, _, _, isStream := ParseStreamARN(arn); !ok || !isStream {
+	if _, _, _, isStream := stream.ParseARN(arn); !ok || !isStream {
 		return "", invalid("Invalid ShardIterator")
 	}
 	return arn, nil

@@ -1,8 +1,10 @@
 package stream
 
 import (
+	"strings"
 	"time"
 
+	"github.com/rouse-dev/rouse"
 	"github.com/rouse-dev/rouse/table/schema"
 )
 
@@ -49,4 +51,17 @@ type IteratorRequest struct {
 type Records struct {
 	Records []Record
 	Next    string // the iterator that goes on; "": the shard is closed and read to its end
+}
+
+// ParseARN takes the ARN of a stream apart.
+func ParseARN(arn string) (account, table, label string, ok bool) {
+	a, err := rouse.ParseARN(arn)
+	if err != nil || a.Service != "dynamodb" {
+		return "", "", "", false
+	}
+	parts := strings.Split(a.Resource, "/")
+	if len(parts) != 4 || parts[0] != "table" || parts[2] != "stream" || parts[1] == "" || parts[3] == "" {
+		return "", "", "", false
+	}
+	return a.Account, parts[1], parts[3], true
 }

@@ -159,28 +159,12 @@ func testBackfill(t *testing.T, open Open) {
 	for range items {
 		b.put("live", random(rng))
 	}
-	stop := make(chan struct{})
-	var wg sync.WaitGroup
-	for w := range writers {
-		wg.Go(func() {
-			rng := rand.New(rand.NewPCG(uint64(w), 2))
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				r := table.WriteRequest{Table: "live", Kind: table.Put, Item: random(rng)}
-				if rng.IntN(3) == 0 {
-					r = table.WriteRequest{Table: "live", Kind: table.Delete, Key: key(rng.IntN(items))}
-				}
-				if _, err := b.db.Write(b.t.Context(), Account, r); err != nil && r.Item["kind"].Type() != item.TypeNumber {
-					t.Errorf("write: got %v, want nil", err)
-					return
-				}
-			}
-		})
-	}
+	stop := b.disturb(writers, func(rng *rand.Rand) table.WriteRequest {
+		if rng.IntN(3) == 0 {
+			return table.WriteRequest{Table: "live", Kind: table.Delete, Key: key(rng.IntN(items))}
+		}
+		return table.WriteRequest{Table: "live", Kind: table.Put, Item: random(rng)}
+	})
 	add := func(def table.IndexDefinition, as ...table.Attribute) {
 		t.Helper()
 		d, err := b.db.Update(b.t.Context(), Account, "live", table.Change{Attributes: as, Indexes: []table.IndexChange{{Create: &def}}})
@@ -196,9 +180,7 @@ func testBackfill(t *testing.T, open Open) {
 	}
 	add(table.IndexDefinition{Name: "extra", Key: table.Key{Hash: "kind"}, Projection: table.Projection{Kind: table.ProjectAll}},
 		table.Attribute{Name: "kind", Type: item.TypeString})
-	close(stop)
-	wg.Wait()
-	m := &model{rt: nil, b: b, name: "live"}
+	stop()
 	check := func(name, attr string, of item.Type) {
 		t.Helper()
 		want := 0
@@ -215,7 +197,6 @@ func testBackfill(t *testing.T, open Open) {
 			t.Errorf("index %s: got %d entries, want %d", name, len(got), want)
 		}
 	}
-	_ = m
 	check("extra", "kind", item.TypeString)
 	_, err := b.db.Update(b.t.Context(), Account, "live", table.Change{Indexes: []table.IndexChange{{Delete: "extra"}}})
 	b.must(err)
@@ -224,6 +205,33 @@ func testBackfill(t *testing.T, open Open) {
 	add(table.IndexDefinition{Name: "extra", Key: table.Key{Hash: "size"}, Projection: table.Projection{Kind: table.ProjectAll}},
 		table.Attribute{Name: "size", Type: item.TypeNumber})
 	check("extra", "size", item.TypeNumber)
+}
+
+// disturb writes what draw says until stop is called. Items whose kind is a number may be refused.
+func (b *bench) disturb(writers int, draw func(*rand.Rand) table.WriteRequest) (stop func()) {
+	over := make(chan struct{})
+	var wg sync.WaitGroup
+	for w := range writers {
+		wg.Go(func() {
+			rng := rand.New(rand.NewPCG(uint64(w), 2))
+			for {
+				select {
+				case <-over:
+					return
+				default:
+				}
+				r := draw(rng)
+				if _, err := b.db.Write(b.t.Context(), Account, r); err != nil && r.Item["kind"].Type() != item.TypeNumber {
+					b.t.Errorf("write: got %v, want nil", err)
+					return
+				}
+			}
+		})
+	}
+	return func() {
+		close(over)
+		wg.Wait()
+	}
 }
 
 // await waits until what has to happen has happened.
