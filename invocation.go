@@ -21,6 +21,7 @@ const (
 // Cause says what made an invocation happen; it is shown in the record and in metrics.
 type Cause string
 
+// The causes that there are.
 const (
 	CauseInvoke   Cause = "invoke"   // the Lambda API, synchronously
 	CauseAsync    Cause = "async"    // the Lambda API with InvocationType=Event
@@ -74,6 +75,7 @@ func Unhandled(typ, message string) *FunctionError {
 // Start says how an attempt found its instance.
 type Start string
 
+// How an attempt came to its instance.
 const (
 	StartWarm Start = "warm" // an idle instance took it
 	StartCold Start = "cold" // an instance was made for it

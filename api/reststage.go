@@ -78,15 +78,15 @@ func (d *restDocument) deployment(id string) int {
 
 // deployable refuses an API that has nothing to serve.
 func (d *restDocument) deployable() error {
-	any := false
+	some := false
 	for _, r := range d.Resources {
 		for _, m := range r.Methods {
-			if any = true; m.Integration == nil {
+			if some = true; m.Integration == nil {
 				return bad("No integration defined for method")
 			}
 		}
 	}
-	if !any {
+	if !some {
 		return bad("The REST API doesn't contain any methods")
 	}
 	return nil

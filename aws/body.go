@@ -76,10 +76,10 @@ func (x *exchange) read(limit int64, checked bool) ([]byte, error) {
 		}
 		n, err := src.Read(b[len(b):cap(b)])
 		b = b[:len(b)+n]
-		if err == io.EOF && int64(len(b)) < length {
+		if errors.Is(err, io.EOF) && int64(len(b)) < length {
 			err = io.ErrUnexpectedEOF
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			_ = c.SetReadDeadline(time.Time{})
 			return b, nil
 		}

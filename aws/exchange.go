@@ -225,7 +225,7 @@ func (x *exchange) recover() {
 	if p == nil {
 		return
 	}
-	if p == http.ErrAbortHandler {
+	if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		panic(p)
 	}
 	x.d.cfg.Logger.Error("handler panicked", "service", x.table.Service.Name, "operation", x.op, "request", x.id,

@@ -35,6 +35,7 @@ import (
 // KeyMax is how many bytes a key may have.
 const KeyMax = 1024
 
+// What a Store's errors are.
 var (
 	ErrNotFound = errors.New("blob: not found")
 	ErrKey      = errors.New("blob: bad key")

@@ -82,7 +82,8 @@ func (g *Gateway) invokeHTTP(x *exchange) {
 		x.fail(http.StatusInternalServerError, httpInternal, denied(err))
 		return
 	}
-	f, event := formHTTP1, []byte(nil)
+	f := formHTTP1
+	var event []byte
 	if in.Format2 {
 		f = formHTTP2
 		event = x.event2(&context2{routeKey: x.route.Key, path: unescapePath(x.prefix + x.path), account: x.live.Account,
@@ -184,8 +185,8 @@ func (x *exchange) writeAnswer(a *answer, contentType string, corsOwned bool, re
 	if !typed && (len(a.body) > 0 || contentType == "application/json") {
 		h["Content-Type"] = []string{contentType}
 	}
-	for _, c := range a.cookies {
-		h["Set-Cookie"] = append(h["Set-Cookie"], c)
+	if len(a.cookies) > 0 {
+		h["Set-Cookie"] = append(h["Set-Cookie"], a.cookies...)
 	}
 	x.head(a.status, len(a.body))
 	if bodyAllowed(a.status) && x.r.Method != http.MethodHead {

@@ -129,7 +129,7 @@ func (x *exchange) invoke(inv rouse.Invocation, timeout time.Duration, out rouse
 	x.timing = res.Timing
 	if err != nil {
 		x.keep = true // the run may still be reading the event
-		if context.Cause(ctx) == errTimeout {
+		if errors.Is(context.Cause(ctx), errTimeout) {
 			return res, errTimeout
 		}
 	}

@@ -51,7 +51,7 @@ func (g *Gateway) proxy(x *exchange) {
 }
 
 func (x *exchange) failProxy(ctx context.Context, err error) {
-	timedOut := context.Cause(ctx) == errTimeout
+	timedOut := errors.Is(context.Cause(ctx), errTimeout)
 	switch {
 	case x.live.Kind == api.KindHTTP:
 		x.fail(http.StatusServiceUnavailable, httpUnavailable, err)

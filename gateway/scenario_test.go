@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"maps"
@@ -113,7 +114,8 @@ func (fx *fixture) run(t *testing.T, s *scenario) (event, response string) {
 	aborted := func() (aborted bool) {
 		defer func() {
 			if v := recover(); v != nil {
-				aborted = v == http.ErrAbortHandler
+				err, _ := v.(error)
+				aborted = errors.Is(err, http.ErrAbortHandler)
 				if !aborted {
 					panic(v)
 				}

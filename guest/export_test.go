@@ -3,6 +3,7 @@ package guest
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"io"
 
 	"github.com/rouse-dev/rouse"
@@ -15,7 +16,7 @@ func ReadRequests(b []byte, limit int64) (bodies []string, err error) {
 	r := bufio.NewReaderSize(bytes.NewReader(b), requestBuf)
 	for {
 		q, err := readRequest(r)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return bodies, nil
 		}
 		if err != nil {

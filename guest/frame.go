@@ -49,7 +49,7 @@ func newFrameReader(r io.Reader) *frameReader {
 func (f *frameReader) next() (kind frameKind, n int64, err error) {
 	h, err := f.r.Peek(frameHeader)
 	if err != nil {
-		if err == io.EOF && len(h) > 0 {
+		if errors.Is(err, io.EOF) && len(h) > 0 {
 			err = io.ErrUnexpectedEOF
 		}
 		return 0, 0, err
@@ -102,7 +102,7 @@ func pass(r *bufio.Reader, n, piece int64, write func([]byte)) error {
 }
 
 func noEOF(err error) error {
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
 	}
 	return err

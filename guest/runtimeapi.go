@@ -31,13 +31,13 @@ func (s *served) serve(c net.Conn) {
 		if err == nil {
 			if q.proceed {
 				x.w.WriteString("HTTP/1.1 100 Continue\r\n\r\n")
-				x.w.Flush()
+				_ = x.w.Flush() // the answer says it again
 			}
 			err = s.answer(x, q)
 		}
 		if errors.Is(err, errHTTP) {
 			writeAnswer(x.w, "400 Bad Request", apiError("InvalidRequest", "Bad request"), true)
-			x.w.Flush()
+			_ = x.w.Flush() // nobody is left to be told
 		}
 		if err != nil || q.close {
 			return

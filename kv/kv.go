@@ -51,6 +51,7 @@ const (
 	RangeMax   = 4 << 20         // bytes one Scan page may hold in memory
 )
 
+// What a Store's errors are.
 var (
 	ErrConflict = errors.New("kv: conflict")        // only after the retries: the caller says 'try again' to its client
 	ErrUnknown  = errors.New("kv: outcome unknown") // connection lost between COMMIT and its answer; see Update

@@ -254,7 +254,7 @@ func (l *Lease) renew(ctx context.Context) bool {
 func (l *Lease) release(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.ttl/3)
 	defer cancel()
-	l.leases.store.Update(ctx, func(tx kv.Tx) error {
+	_ = l.leases.store.Update(ctx, func(tx kv.Tx) error {
 		if err := l.Guard(tx); err != nil {
 			return err
 		}

@@ -48,6 +48,7 @@ const (
 // Outcome says how an attempt ended.
 type Outcome string
 
+// The ends that there are.
 const (
 	OK        Outcome = "ok"        // the function answered
 	Failed    Outcome = "error"     // the function failed

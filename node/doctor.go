@@ -19,7 +19,7 @@ func Doctor(ctx context.Context, data string) (checks []cli.Check, runs bool) {
 	if err != nil {
 		return []cli.Check{{Group: "Node", Name: "temporary folder", State: "missing", Detail: err.Error()}}, false
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // a leftover in the temporary folder harms nobody
+	defer os.RemoveAll(dir) // a leftover in the temporary folder harms nobody
 	d, err := driver.Open(ctx, driver.Config{Name: driver.Auto, Dir: dir, Readable: []string{dir}, Egress: true})
 	if err != nil {
 		checks = append(checks, cli.Check{Group: "Isolation", Name: "sandboxes", State: "missing", Detail: err.Error()})

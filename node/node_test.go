@@ -271,7 +271,7 @@ func TestDevKeyWhenAsked(t *testing.T) {
 			t.Errorf("test/test with --dev-key, dev %v: got %s, want 200", dev, a)
 		}
 		c := developer(n)
-		c.key.SecretAccessKey = "tast"
+		c.key.SecretAccessKey = "other"
 		if a := c.send(t, "sts", "POST", "/", "Action=GetCallerIdentity&Version=2011-06-15", form...); a.Status != 403 {
 			t.Errorf("test with a wrong secret, dev %v: got %s, want 403", dev, a)
 		}

@@ -79,6 +79,6 @@ func socketOf(uid, family int) (int, error) {
 	if err := unix.Setfsuid(uid); err != nil {
 		return -1, err
 	}
-	defer unix.Setfsuid(os.Geteuid()) //nolint:errcheck // it was that before
+	defer unix.Setfsuid(os.Geteuid()) // it was that before
 	return unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 }

@@ -37,7 +37,7 @@ func connectionRooms() (clients, sandboxes *room) {
 	files := int64(filesFallback)
 	var limit syscall.Rlimit
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) == nil {
-		files = int64(min(uint64(limit.Cur), filesUsed))
+		files = int64(min(limit.Cur, filesUsed))
 	}
 	return &room{max: files / 2}, &room{max: files / 4}
 }

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"errors"
 	"net"
 	"testing"
 	"time"
@@ -70,6 +71,6 @@ func TestConnectionsAreBounded(t *testing.T) {
 }
 
 func isTimeout(err error) bool {
-	e, ok := err.(net.Error)
-	return ok && e.Timeout()
+	var e net.Error
+	return errors.As(err, &e) && e.Timeout()
 }

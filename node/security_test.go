@@ -133,7 +133,7 @@ func confinesFiles(t *testing.T) bool {
 	t.Helper()
 	d, err := process.Open(t.Context(), process.Config{Dir: t.TempDir()})
 	must(t, err)
-	defer d.Close() //nolint:errcheck // it ran nothing
+	defer d.Close() // it ran nothing
 	for _, check := range d.Report().Checks {
 		if check.Name == sandbox.CheckFiles {
 			return check.State != sandbox.Missing

@@ -350,6 +350,6 @@ func (e *Entry) TooLarge(err error) error {
 }
 
 // TooLarge is the error of a body that exceeds its limit.
-func TooLarge(max int64) error {
-	return rouse.Errorf(rouse.TooLarge, "Request must be smaller than %d bytes for the operation", max)
+func TooLarge(most int64) error {
+	return rouse.Errorf(rouse.TooLarge, "Request must be smaller than %d bytes for the operation", most)
 }

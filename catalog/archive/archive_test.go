@@ -322,8 +322,8 @@ func FuzzInspect(f *testing.F) {
 				return err
 			}
 			if info.Mode()&fs.ModeSymlink != 0 {
-				if real, err := filepath.EvalSymlinks(p); err == nil && !strings.HasPrefix(real, dir) {
-					t.Errorf("%s leads to %s, outside of %s", p, real, dir)
+				if to, err := filepath.EvalSymlinks(p); err == nil && !strings.HasPrefix(to, dir) {
+					t.Errorf("%s leads to %s, outside of %s", p, to, dir)
 				}
 			}
 			if !d.IsDir() {

@@ -3,6 +3,7 @@ package guesttest
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -131,9 +132,7 @@ func (s *suite) run(t *testing.T, c testCase, l language) {
 }
 
 func asInit(err error, to **guest.InitError) bool {
-	ie, ok := err.(*guest.InitError)
-	*to = ie
-	return ok
+	return errors.As(err, to)
 }
 
 // base is the language without its variant.

@@ -132,12 +132,12 @@ func (r *Registry) candidates() []Entry {
 	var list []Entry
 	seen := map[string]bool{}
 	add := func(kind guest.Kind, path, origin, version string) {
-		real, err := filepath.EvalSymlinks(path)
-		if err != nil || seen[real] || !isProgram(real) {
+		program, err := filepath.EvalSymlinks(path)
+		if err != nil || seen[program] || !isProgram(program) {
 			return
 		}
-		seen[real] = true
-		list = append(list, Entry{Interpreter: guest.Interpreter{Kind: kind, Version: version}, Host: real, Origin: origin})
+		seen[program] = true
+		list = append(list, Entry{Interpreter: guest.Interpreter{Kind: kind, Version: version}, Host: program, Origin: origin})
 	}
 	for _, dir := range r.cfg.Path {
 		names, _ := os.ReadDir(dir)

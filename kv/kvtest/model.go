@@ -72,7 +72,7 @@ func (m *model) draw(t *rapid.T) *transaction {
 			x.steps = append(x.steps, func(tx kv.Tx, keys map[string]string) error {
 				got, ok, err := tx.Get([]byte(k))
 				if want, there := keys[k]; err != nil || ok != there || string(got) != want {
-					return fmt.Errorf("Get %q: got %q, %v, %v, want %q, %v", k, got, ok, err, want, there)
+					return fmt.Errorf("Get %q: got %q, %v, %w, want %q, %v", k, got, ok, err, want, there)
 				}
 				return nil
 			})

@@ -179,21 +179,21 @@ func unescaped(key []byte) (b, rest []byte, err error) {
 	}
 }
 
-// HashedMin is the least max that Hashed takes: a mark and a SHA-256 in base64.
+// HashedMin is the least most that Hashed takes: a mark and a SHA-256 in base64.
 const HashedMin = 1 + 43
 
-// Hashed is s if its encoding takes fewer than max bytes, else a stand-in whose encoding takes exactly max: the beginning
+// Hashed is s if its encoding takes fewer than most bytes, else a stand-in whose encoding takes exactly most: the beginning
 // of s, "~" once or more, and the SHA-256 of all of s. Stand-ins and short strings therefore never meet, and two strings
-// share a stand-in only if their hashes collide. It panics if max is below HashedMin. Tag and end add 2 bytes.
-func Hashed(s string, max int) string {
-	if max < HashedMin {
-		panic(fmt.Sprintf("tuple: Hashed with max %d; want at least %d", max, HashedMin))
+// share a stand-in only if their hashes collide. It panics if most is below HashedMin. Tag and end add 2 bytes.
+func Hashed(s string, most int) string {
+	if most < HashedMin {
+		panic(fmt.Sprintf("tuple: Hashed with most %d; want at least %d", most, HashedMin))
 	}
-	if len(s)+strings.Count(s, "\x00") < max {
+	if len(s)+strings.Count(s, "\x00") < most {
 		return s
 	}
 	sum := sha256.Sum256([]byte(s))
-	room, keep := max-HashedMin, 0
+	room, keep := most-HashedMin, 0
 	for ; keep < len(s); keep++ {
 		n := 1
 		if s[keep] == 0 {

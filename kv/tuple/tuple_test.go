@@ -153,26 +153,26 @@ func TestAfter(t *testing.T) {
 }
 
 func TestHashed(t *testing.T) {
-	const max = 100
-	for _, s := range []string{"", "short", strings.Repeat("x", max-1), strings.Repeat("\x00", max/2-1)} {
-		if got := tuple.Hashed(s, max); got != s {
+	const most = 100
+	for _, s := range []string{"", "short", strings.Repeat("x", most-1), strings.Repeat("\x00", most/2-1)} {
+		if got := tuple.Hashed(s, most); got != s {
 			t.Errorf("Hashed(%q): got %q, want it unchanged", s, got)
 		}
 	}
 	seen := map[string]string{}
 	for _, s := range []string{
-		strings.Repeat("x", max), strings.Repeat("x", max+1), strings.Repeat("x", 5000), strings.Repeat("\x00", max/2),
-		"x" + strings.Repeat("\x00", 3000), tuple.Hashed(strings.Repeat("x", max), max),
+		strings.Repeat("x", most), strings.Repeat("x", most+1), strings.Repeat("x", 5000), strings.Repeat("\x00", most/2),
+		"x" + strings.Repeat("\x00", 3000), tuple.Hashed(strings.Repeat("x", most), most),
 	} {
-		got := tuple.Hashed(s, max)
-		if n := len(tuple.Key(got)) - 2; n != max {
-			t.Errorf("Hashed(%.20q… %d bytes): encoding takes %d bytes, want %d", s, len(s), n, max)
+		got := tuple.Hashed(s, most)
+		if n := len(tuple.Key(got)) - 2; n != most {
+			t.Errorf("Hashed(%.20q… %d bytes): encoding takes %d bytes, want %d", s, len(s), n, most)
 		}
 		if other, ok := seen[got]; ok {
 			t.Errorf("Hashed: %.20q and %.20q share %q; want two", s, other, got)
 		}
 		seen[got] = s
-		if tuple.Hashed(s, max) != got {
+		if tuple.Hashed(s, most) != got {
 			t.Errorf("Hashed(%.20q): two answers; want one", s)
 		}
 	}

@@ -41,7 +41,6 @@ type Sandbox struct {
 	done    chan struct{} // closed when the payload, or the init before it, has ended
 	over    chan struct{} // closed when nothing is left
 	replies chan message
-	oomOnce sync.Once
 
 	call sync.Mutex // one script at a time
 

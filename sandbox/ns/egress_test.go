@@ -420,7 +420,7 @@ func TestNetworkOfABusyHost(t *testing.T) {
 		la.Name = "deadnode"
 		left := &netlink.Bridge{LinkAttrs: la}
 		must(t, netlink.LinkAdd(left))
-		defer netlink.LinkDel(left) //nolint:errcheck // it is gone when all went well
+		defer netlink.LinkDel(left) // it is gone when all went well
 		must(t, netlink.LinkSetAlias(left, "rouse 4194303-1-"+pidNamespace(t)))
 		d, err := ns.Open(t.Context(), ns.Config{Egress: true})
 		must(t, err)

@@ -111,7 +111,7 @@ func testEscapes(t *testing.T, d *ns.Driver, code string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer unix.SysvShmCtl(shm, unix.IPC_RMID, nil) //nolint:errcheck // goes with the machine at the latest
+	defer unix.SysvShmCtl(shm, unix.IPC_RMID, nil) // goes with the machine at the latest
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -3,6 +3,7 @@
 package ns
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"syscall"
@@ -53,8 +54,8 @@ func (b *Sandbox) Exec(argv, env []string, dir string, files []*os.File) error {
 
 // execError gives the failures that a function's author can mend their kind.
 func execError(name string, err error) error {
-	failure, ok := err.(*script.CallError)
-	if !ok {
+	var failure *script.CallError
+	if !errors.As(err, &failure) {
 		return err
 	}
 	switch failure.Errno {

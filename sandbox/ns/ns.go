@@ -88,7 +88,6 @@ type image struct {
 	once   sync.Once
 	helper *helper
 	err    error
-	took   time.Duration
 }
 
 var _ sandbox.Driver = (*Driver)(nil)

@@ -158,7 +158,6 @@ func Files(t testing.TB, files map[string]string) string {
 }
 
 // Run runs the suite. open is called once for each test and closes the driver at its end.
-
 func Run(t *testing.T, open func(t *testing.T) sandbox.Driver) {
 	for _, c := range []struct {
 		name string

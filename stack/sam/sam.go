@@ -29,10 +29,12 @@ import (
 	"github.com/rouse-dev/rouse/stack/template"
 )
 
-// Value, Pos and Field stand for the template's words.
 type (
+	// Value is the template's word.
 	Value = template.Value
-	Pos   = template.Pos
+	// Pos is the template's word.
+	Pos = template.Pos
+	// Field is the template's word.
 	Field = template.Field
 )
 

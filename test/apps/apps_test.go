@@ -2,6 +2,7 @@ package apps
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
 	"net"
@@ -150,7 +151,9 @@ func start(t *testing.T) *node {
 		t.Fatal(err)
 	}
 	n.client = &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{
-		Dial: func(network, _ string) (net.Conn, error) { return net.Dial(network, n.address) }, // whatever the host's name
+		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) { // whatever the host's name
+			return (&net.Dialer{}).DialContext(ctx, network, n.address)
+		},
 	}}
 	t.Cleanup(n.client.CloseIdleConnections)
 	var said bytes.Buffer

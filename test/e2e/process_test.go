@@ -55,7 +55,7 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // a leftover in the temporary folder harms nobody
+	defer os.RemoveAll(dir) // a leftover in the temporary folder harms nobody
 	binary = filepath.Join(dir, "rouse")
 	cmd := exec.Command("go", "build", "-o", binary, "github.com/rouse-dev/rouse/cmd/rouse")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -228,7 +228,7 @@ func (r *rouse) awaitReady() error {
 		select {
 		case err := <-r.ended:
 			r.ended <- err
-			return fmt.Errorf("rouse ended with %v before it was ready", err)
+			return fmt.Errorf("rouse ended before it was ready: %w", err)
 		case <-late:
 			return fmt.Errorf("rouse is not ready after %s", readyMax)
 		case <-tick.C:

@@ -1,10 +1,12 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -17,7 +19,7 @@ func TestSecondProcess(t *testing.T) {
 	r := launch(t)
 	data := filepath.Join(r.dir, "data")
 	for _, mode := range [][]string{{"serve", "--allow-weak-isolation=on"}, {"dev", "--plain", "off"}} {
-		args := append(mode, "--listen", "127.0.0.1:0", "--data", data)
+		args := slices.Concat(mode, []string{"--listen", "127.0.0.1:0", "--data", data})
 		out, err := r.command(t.Context(), args...)
 		for _, want := range []string{"a node is already running on " + data, fmt.Sprintf("process %d", r.cmd.Process.Pid), r.url, "--data"} {
 			if err == nil || !strings.Contains(out, want) {
@@ -43,7 +45,7 @@ func TestTakenPort(t *testing.T) {
 }
 
 func code(err error) int {
-	if e, ok := err.(*exec.ExitError); ok {
+	if e := (*exec.ExitError)(nil); errors.As(err, &e) {
 		return e.ExitCode()
 	}
 	return -1

@@ -204,12 +204,12 @@ func TestKinds(t *testing.T) {
 
 // TestModel compares Next with a walk over every minute, on expressions of plain lists.
 func TestModel(t *testing.T) {
-	list := func(t *rapid.T, name string, min, max int) (string, map[int]bool) {
+	list := func(t *rapid.T, name string, least, most int) (string, map[int]bool) {
 		if rapid.Bool().Draw(t, name+" any") {
 			return "*", nil
 		}
 		set, parts := map[int]bool{}, []string{}
-		for _, v := range rapid.SliceOfN(rapid.IntRange(min, max), 1, 3).Draw(t, name) {
+		for _, v := range rapid.SliceOfN(rapid.IntRange(least, most), 1, 3).Draw(t, name) {
 			set[v] = true
 			parts = append(parts, fmt.Sprint(v))
 		}
