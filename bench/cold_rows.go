@@ -45,7 +45,12 @@ func (b *bench) withSDK(ctx context.Context) (recipe, error) {
 
 func (b *bench) bundled(ctx context.Context) (recipe, error) {
 	code, err := b.bundle(ctx)
-	return nodeRecipe("bundled", code), err
+	if err == nil {
+		err = b.node22(ctx)
+	}
+	rec := nodeRecipe("bundled", code)
+	rec.runtime = "nodejs22.x"
+	return rec, err
 }
 
 // coldWorker holds first requests against a worker that is up already and becomes a small function.
@@ -146,7 +151,7 @@ func (b *bench) coldTail(ctx context.Context) (result, error) {
 	for _, name := range names {
 		took, err := b.first(ctx, name)
 		if err == nil {
-			err = pause(ctx, coldGap)
+			err = pause(ctx, tailGap)
 		}
 		if err != nil {
 			return r, err

@@ -23,13 +23,14 @@ type shelf struct {
 	busyAt time.Time // when about as many were last asked for
 	asked  int       // starts since began, all at about the same time
 	began  time.Time
+	took   time.Duration // to make the last spare
 }
 
 const (
 	shelvesMax  = 16                     // kinds of spares that are kept: beyond it those go that were used longest ago
 	sparesLeast = 2                      // of each kind, unless Maker.Spares says otherwise
 	sparesMost  = 128                    // of one kind, however great the demand
-	together    = 500 * time.Millisecond // starts within it come at about the same time
+	together    = 500 * time.Millisecond // starts within it come at about the same time; within twice of what a spare takes, too
 	calm        = 2 * time.Minute        // with less demand, after which a shelf wants less
 	refillShare = 10                     // percent of its fair part of the processors that the boot of a spare gets
 )
@@ -140,7 +141,7 @@ func (m *Maker) take(sh *shelf, suits func(*spare) bool) *spare {
 func (m *Maker) ask(sh *shelf, now time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if now.Sub(sh.began) > together {
+	if now.Sub(sh.began) > max(together, 2*sh.took) {
 		sh.began, sh.asked = now, 0
 	}
 	sh.asked++
@@ -166,10 +167,12 @@ func (m *Maker) fill(sh *shelf) {
 
 // fillOne makes one spare and reports whether the shelf wants another.
 func (m *Maker) fillOne(sh *shelf) bool {
+	began := time.Now()
 	s, err := sh.make(context.Background())
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	sh.busy--
+	sh.took = time.Since(began)
 	switch {
 	case err != nil:
 		m.Logger.Error("make spare sandbox", "err", err)
