@@ -24,7 +24,8 @@
 //	length uint32 LE | kind byte | length bytes
 //
 //	platform            guest
-//	                    'U' up            {"version":"20.1.0"}         once, after Boot
+//	                    'U' up            {"version":…,"reads":[…]}    once, after Boot
+//	'C' code       ──►                                                 compiled files, before 'I' if at all
 //	'I' {"env":…}  ──►
 //	                    'R' ready | 'F' failed {"errorType":…}         once, after Load
 //	'E' meta+event ──►
@@ -33,12 +34,22 @@
 //	                    'X' {"errorType":…}                            the handler failed (after 'H': a trailer), or
 //	                    'Q' {"errorType":…}                            the same, and the process is going to exit
 //
+//	'K' {"handler":…} ──►                                              in place of 'C' and 'I': compile, run nothing
+//	                    'K' file, code … 'R' ready                     and be closed
+//
 // 'E' carries a uint32 LE length, that many bytes of JSON about the invocation, and the event's own bytes, untouched. On
 // the log pipe each message is one frame in the form that AWS's runtimes use (type, length, microseconds, bytes; big
 // endian), so that a message of many lines stays one event. stdout and stderr are cut at newlines.
 //
 // The socket and the pipes are hostile input: lengths are bounded, unknown frames end the instance, and a log pipe that
 // carries something else is read as plain text from there on.
+//
+// # What is done ahead
+//
+// A runtime may load the AWS SDK before it has a function (Config.Preload; Wants guesses who will ask for it). What that
+// read of the environment comes with 'U', and Suits says whether a function could tell. Compile makes bytecode of a
+// function's files in a guest that runs nothing of them; Function.Code hands it to one that becomes the function. In V8's
+// stack traces functions of files from 32 KiB on then have no names but their own.
 //
 // # Web handlers
 //
