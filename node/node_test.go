@@ -160,7 +160,7 @@ func TestRefusedStarts(t *testing.T) {
 			spoil: func(t *testing.T, data string) { must(t, os.Remove(filepath.Join(data, "seal.key"))) }},
 		{name: "half a seal key", dev: true, flags: settings(copyOf(t, used)), want: []string{"seal.key has 16 bytes, want 32"},
 			spoil: func(t *testing.T, data string) { must(t, os.Truncate(filepath.Join(data, "seal.key"), 16)) }},
-		{name: "another seal key", dev: true, flags: settings(copyOf(t, used)), want: []string{"seal key"},
+		{name: "another seal key", dev: true, flags: settings(copyOf(t, used)), want: []string{"seal.key is not the key", "backup"},
 			spoil: func(t *testing.T, data string) {
 				must(t, os.WriteFile(filepath.Join(data, "seal.key"), []byte(strings.Repeat("k", 32)), 0o600))
 			}},

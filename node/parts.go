@@ -190,6 +190,7 @@ func (n *Node) rooms(ctx context.Context, p *parts) error {
 	if p.tables, err = table.Open(ctx, table.Config{Store: p.store, Leases: p.leases, Region: n.cfg.Region, Logger: n.log}); err != nil {
 		return err
 	}
+	p.loop("headroom", headroom)
 	p.loop("identity", p.identity.Run)
 	p.loop("catalog", p.catalog.Run)
 	p.loop("apis", p.apis.Run)
