@@ -19,6 +19,7 @@ var queue = kv.Range{From: []byte("q/"), To: []byte("q0")}
 // TestClaimsOverNodes: messages are inserted on two nodes, above and below what was claimed, while both claim and the mark of the
 // range moves as often as it can. None is hidden, none is finished twice.
 func TestClaimsOverNodes(t *testing.T) {
+	t.Parallel()
 	server := start(t)
 	cfg := postgres.Config{Schema: pgtest.Schema()}
 	stores := []*postgres.Store{server.Open(t, cfg), server.Open(t, cfg)}
@@ -90,6 +91,7 @@ func TestClaimsOverNodes(t *testing.T) {
 
 // TestClaimCostIsInLiveKeys: what was claimed long ago is not walked over again, not even while an old snapshot keeps its rows.
 func TestClaimCostIsInLiveKeys(t *testing.T) {
+	t.Parallel()
 	server := start(t)
 	cfg := postgres.Config{Schema: pgtest.Schema()}
 	s := server.Open(t, cfg)

@@ -21,5 +21,6 @@ func opener(server *pgtest.Server) kvtest.Open {
 }
 
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	kvtest.Run(t, opener(start(t)))
 }

@@ -61,6 +61,7 @@ func number(s string) (n int64) { fmt.Sscan(s, &n); return n }
 
 // TestTwoNodesOnOneKey: writers of two stores step one counter; both nodes get on.
 func TestTwoNodesOnOneKey(t *testing.T) {
+	t.Parallel()
 	server := start(t)
 	cfg := postgres.Config{Schema: pgtest.Schema()}
 	nodes := []*postgres.Store{server.Open(t, cfg), server.Open(t, cfg)}
@@ -90,6 +91,7 @@ func TestTwoNodesOnOneKey(t *testing.T) {
 
 // TestColliding: transactions over several keys in any order, on two nodes. The sum stays, nobody dead-locks, everybody gets on.
 func TestColliding(t *testing.T) {
+	t.Parallel()
 	server := start(t)
 	cfg := postgres.Config{Schema: pgtest.Schema()}
 	nodes := []*postgres.Store{server.Open(t, cfg), server.Open(t, cfg)}
@@ -154,6 +156,7 @@ func amount(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
 
 // TestManyLocks: several transactions as large as may be do not exhaust the server's table of locks.
 func TestManyLocks(t *testing.T) {
+	t.Parallel()
 	s := start(t).Store(t)
 	var wg sync.WaitGroup
 	for w := range 6 {

@@ -18,6 +18,7 @@ import (
 
 // TestConformanceAcrossCrashes: the server's processes are killed in the middle of work, with -9 and as pg_ctl -m immediate does.
 func TestConformanceAcrossCrashes(t *testing.T) {
+	t.Parallel()
 	for name, kill := range map[string]func(*pgtest.Server){"Kill": (*pgtest.Server).Kill, "Immediate": (*pgtest.Server).Immediate} {
 		t.Run(name, func(t *testing.T) {
 			server := pgtest.Start(t, pgtest.Config{Getenv: os.Getenv, Sync: true})
@@ -39,6 +40,7 @@ const crashes = 12
 // answered with nil happened once, and every other did not; no record is missing, doubled or out of order for a tailer that
 // never looks back.
 func TestOneStoreAcrossCrashes(t *testing.T) {
+	t.Parallel()
 	server := pgtest.Start(t, pgtest.Config{Getenv: os.Getenv, Sync: true})
 	s := server.Open(t, postgres.Config{Schema: pgtest.Schema(), Patience: time.Minute})
 	var acks, steps atomic.Int64
@@ -117,6 +119,7 @@ func TestOneStoreAcrossCrashes(t *testing.T) {
 
 // TestLostCommit: connections are cut while commits are under way. Again what was answered is the truth.
 func TestLostCommit(t *testing.T) {
+	t.Parallel()
 	server := start(t)
 	s := server.Open(t, postgres.Config{Schema: pgtest.Schema()})
 	var done atomic.Bool
@@ -147,6 +150,7 @@ func TestLostCommit(t *testing.T) {
 
 // TestServerStaysAway: calls end with an error that says so, and a commit under way with kv.ErrUnknown when its caller leaves.
 func TestServerStaysAway(t *testing.T) {
+	t.Parallel()
 	server := start(t)
 	s := server.Open(t, postgres.Config{Schema: pgtest.Schema(), Patience: 200 * time.Millisecond})
 	set(t, s, "k", "v")

@@ -17,6 +17,7 @@ import (
 // TestFailOver: the server dies for good and its standby takes over. What was acknowledged is there, the store goes on, and a
 // tailer misses nothing: records of the new server stand in an epoch of their own.
 func TestFailOver(t *testing.T) {
+	t.Parallel()
 	first := pgtest.Start(t, pgtest.Config{Getenv: os.Getenv, Sync: true})
 	standby := pgtest.Start(t, pgtest.Config{Getenv: os.Getenv, Sync: true, Clone: first})
 	first.SQL(`alter system set synchronous_standby_names = '*'`)

@@ -34,6 +34,7 @@ func nodes(t *testing.T) (stores [2]*postgres.Store, leases [2]*lease.Leases) {
 // TestLeases: one owner at a time, over nodes; who lets go is followed at once, who dies when its time is over, and whoever
 // has lost a lease cannot commit.
 func TestLeases(t *testing.T) {
+	t.Parallel()
 	stores, leases := nodes(t)
 	ctx, release := context.WithCancel(t.Context())
 	first, err := leases[0].Acquire(ctx, []byte("duty"), time.Second)
@@ -68,6 +69,7 @@ func TestLeases(t *testing.T) {
 
 // TestTimers: set on either node, each fires once, not before it is due, on whichever node owns its shard.
 func TestTimers(t *testing.T) {
+	t.Parallel()
 	stores, leases := nodes(t)
 	ctx, stop := context.WithCancel(t.Context())
 	var running sync.WaitGroup
@@ -121,6 +123,7 @@ func TestTimers(t *testing.T) {
 
 // TestOutbox: what is sent on either node is moved once, per source in order, also when the node that moved it goes.
 func TestOutbox(t *testing.T) {
+	t.Parallel()
 	stores, leases := nodes(t)
 	var running sync.WaitGroup
 	var boxes [2]*outbox.Outbox
@@ -172,6 +175,7 @@ func TestOutbox(t *testing.T) {
 
 // TestHintsBetweenNodes: a hint reaches another node long before it would poll, and everybody after a connection was lost.
 func TestHintsBetweenNodes(t *testing.T) {
+	t.Parallel()
 	server := start(t)
 	cfg := postgres.Config{Schema: pgtest.Schema()}
 	a, b := server.Open(t, cfg), server.Open(t, cfg)

@@ -57,6 +57,7 @@ func fill(t testing.TB, s kv.Store) {
 
 // TestLoad takes a store from driver to driver, and back, and goes on with its logs.
 func TestLoad(t *testing.T) {
+	t.Parallel()
 	server := start(t)
 	dir := t.TempDir()
 	folder := func(name string) *pebble.Store {
@@ -125,6 +126,7 @@ func goesOn(t testing.TB, s kv.Store, round int) {
 
 // TestLoadIsWhole: a Load that fails leaves nothing.
 func TestLoadIsWhole(t *testing.T) {
+	t.Parallel()
 	server := start(t)
 	boom := errors.New("boom")
 	for name, from := range map[string]func(func(kv.Pair) error) error{

@@ -18,6 +18,7 @@ import (
 
 // TestOpenErrors: what an operator does wrong is said in words, and never with the password.
 func TestOpenErrors(t *testing.T) {
+	t.Parallel()
 	server := pgtest.Start(t, pgtest.Config{Getenv: os.Getenv, Auth: "scram-sha-256"})
 	server.SQL(`create role plain login password 'right horse'; create role guest login password 'right horse';
 		create schema given; grant usage on schema given to plain; create schema newer authorization rouse`)
@@ -84,6 +85,7 @@ func FuzzParseURL(f *testing.F) {
 
 // TestSecretsStayUnsaid: neither the log nor the server's list of connections tells the password.
 func TestSecretsStayUnsaid(t *testing.T) {
+	t.Parallel()
 	server := pgtest.Start(t, pgtest.Config{Getenv: os.Getenv, Auth: "scram-sha-256"})
 	var said strings.Builder
 	s := server.Open(t, postgres.Config{Schema: pgtest.Schema(), Logger: slog.New(slog.NewTextHandler(&said, &slog.HandlerOptions{Level: slog.LevelDebug}))})
@@ -102,6 +104,7 @@ func TestSecretsStayUnsaid(t *testing.T) {
 // TestTLS: over TCP, encrypted and with the server's name verified, everything works as over a socket: also asking the server to
 // stop waiting, which goes by a connection of its own.
 func TestTLS(t *testing.T) {
+	t.Parallel()
 	server := pgtest.Start(t, pgtest.Config{Getenv: os.Getenv, TLS: true})
 	address, root := server.Address()
 	schema := pgtest.Schema()
@@ -134,6 +137,7 @@ func TestTLS(t *testing.T) {
 
 // TestTooOld: a View or Update that takes too long is told so, and writes nothing.
 func TestTooOld(t *testing.T) {
+	t.Parallel()
 	s := start(t).Store(t)
 	set(t, s, "k", "v")
 	over := time.After(kv.TxTimeMax + 200*time.Millisecond)

@@ -12,11 +12,13 @@ import (
 
 // TestTables: the whole suite of the database's engine, on this driver.
 func TestTables(t *testing.T) {
+	t.Parallel()
 	tabletest.Run(t, tabletest.Open(opener(start(t))))
 }
 
 // TestTablesAcrossCrashes: with the server killed in between.
 func TestTablesAcrossCrashes(t *testing.T) {
+	t.Parallel()
 	server := pgtest.Start(t, pgtest.Config{Getenv: os.Getenv, Sync: true})
 	cfg := postgres.Config{Schema: pgtest.Schema()}
 	tabletest.RunCrashes(t, func(t testing.TB) (kv.Store, func() kv.Store) {

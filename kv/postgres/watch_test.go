@@ -33,6 +33,7 @@ func (p *paper) String() string {
 
 // TestWatchWarns: an operator hears once of a transaction that holds back the logs, with who it is, and once that it is over.
 func TestWatchWarns(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("waits for a quarter of a minute")
 	}
