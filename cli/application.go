@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"charm.land/lipgloss/v2"
+
+	"github.com/rouse-dev/rouse/cli/tables"
 )
 
 // Lists on the first screen: longer ones are cut where the terminal is low.
@@ -81,7 +83,7 @@ func (a *app) listed(name string, rows [][]string, more string) {
 	}
 }
 
-// printApplication prints functions, and routes with a line to try.
+// printApplication prints functions, tables, and routes with a line to try.
 func (a *app) printApplication(ctx context.Context, c *client, functions []function, plain string) error {
 	interpreters, err := c.runtimes(ctx, asked(functions)...)
 	if err != nil {
@@ -94,6 +96,9 @@ func (a *app) printApplication(ctx context.Context, c *client, functions []funct
 		}
 		fmt.Fprintln(a.Out)
 		a.listed("Functions", rows, a.self()+" list")
+	}
+	if err := a.printTables(ctx, c); err != nil {
+		return err
 	}
 	routes, err := c.routes(ctx)
 	if err != nil {
@@ -114,6 +119,21 @@ func (a *app) printApplication(ctx context.Context, c *client, functions []funct
 	case len(functions) > 0:
 		a.fact("Try", a.style.code(a.toNode(c)+" invoke "+nick(functions[0].FunctionName)))
 	}
+	return nil
+}
+
+// printTables prints tables, and which of them live in memory or have a stream.
+func (a *app) printTables(ctx context.Context, c *client) error {
+	facts, err := tables.Facts(ctx, c.call)
+	if err != nil || len(facts) == 0 {
+		return err
+	}
+	var rows [][]string
+	for _, f := range facts {
+		rows = append(rows, []string{a.style.strong(nick(f.Name)), a.style.dim(f.Note)})
+	}
+	fmt.Fprintln(a.Out)
+	a.listed("Tables", rows, a.self()+" table list")
 	return nil
 }
 

@@ -376,6 +376,25 @@ func TestFilter(t *testing.T) {
 	}
 }
 
+// TestCacheTables: what a screen says of tables, and that one in memory cannot be followed.
+func TestCacheTables(t *testing.T) {
+	for _, c := range []struct{ tag, note, tail string }{
+		{`{"Key":"rouse:cache","Value":"16MiB"}`, "cache 16 MiB", "T is a cache table (rouse:cache), and those have no stream"},
+		{`{"Key":"rouse:cache","Value":"2000000"}`, "cache 2000000 B", "T is a cache table"},
+		{`{"Key":"other","Value":"16MiB"}`, "", "T has no stream\nTurn it on"},
+	} {
+		s := newService("T")
+		s.answers["ListTagsOfResource"] = []string{`{"Tags":[` + c.tag + `]}`}
+		facts, err := tables.Facts(t.Context(), s.call)
+		if err != nil || len(facts) != 1 || facts[0] != (tables.Fact{Name: "T", Note: c.note}) {
+			t.Errorf("with %s: got %v, %v; want T, %q", c.tag, facts, err, c.note)
+		}
+		if _, _, err := (run{service: s}).table("tail", "T"); err == nil || !strings.Contains(err.Error(), c.tail) {
+			t.Errorf("tail with %s: got %v, want %q", c.tag, err, c.tail)
+		}
+	}
+}
+
 func TestReading(t *testing.T) {
 	s := newService("T")
 	for _, it := range []string{`{"id":{"S":"a"},"name":{"S":"Ada"},"c":{"N":"1"}}`, `{"id":{"S":"b"},"name":{"S":"true"},"rare":{"SS":["x"]}}`,

@@ -31,6 +31,10 @@ func (sh *Shell) tail() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if !t.StreamSpecification.StreamEnabled && t.cache(c.Context()) != "" {
+				return fmt.Errorf("%s is a cache table (%s), and those have no stream: its items live in memory and leave without a record",
+					sh.Nick(t.TableName), cacheTag)
+			}
 			if !t.StreamSpecification.StreamEnabled {
 				return fmt.Errorf("%s has no stream\nTurn it on in the template, under the table's Properties:\n"+
 					"  StreamSpecification: { StreamViewType: NEW_AND_OLD_IMAGES }\nor, for a table of no template:\n"+
