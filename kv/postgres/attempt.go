@@ -257,9 +257,14 @@ func code(err error) string {
 }
 
 // passing reports whether an attempt that failed so may succeed when it is repeated.
-func passing(err error) bool {
+func (s *Store) passing(err error) bool {
 	switch code(err) {
-	case codeDeadlock, codeNoRoom, codeNotWaited, codeSerialized:
+	case codeNoRoom:
+		s.noRoom.Do(func() {
+			s.log.Warn("the server has no room for another lock: raise its max_locks_per_transaction", "schema", s.cfg.Schema, "err", err)
+		})
+		return true
+	case codeDeadlock, codeNotWaited, codeSerialized:
 		return !errors.Is(err, errLost)
 	}
 	return false

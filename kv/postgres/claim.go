@@ -62,7 +62,7 @@ func (s *Store) claimOnce(ctx context.Context, k *claim, fn func(kv.Tx, []kv.Pai
 			a.close()
 			a.over = false
 		}
-		if passing(err) {
+		if s.passing(err) {
 			return again, nil
 		}
 		if !a.again(err) {
@@ -92,7 +92,7 @@ func (s *Store) claimOnce(ctx context.Context, k *claim, fn func(kv.Tx, []kv.Pai
 	}
 	a.take(t)
 	_, err = s.commit(ctx, a)
-	if errors.Is(err, errOvertaken) || errors.Is(err, errGivenUp) && ctx.Err() == nil || passing(err) {
+	if errors.Is(err, errOvertaken) || errors.Is(err, errGivenUp) && ctx.Err() == nil || s.passing(err) {
 		return again, nil
 	}
 	if err == nil {

@@ -40,7 +40,7 @@ func (s *Store) serve(g *group) {
 	defer a.close()
 	if err := s.lock(a, g); err != nil {
 		v := ended
-		if passing(err) {
+		if s.passing(err) {
 			v = again
 		}
 		tell(g.jobs, v, err)
@@ -53,7 +53,7 @@ func (s *Store) serve(g *group) {
 	}
 	culprit, err := s.commit(ctx, a)
 	switch {
-	case errors.Is(err, errOvertaken) || errors.Is(err, errGivenUp) || passing(err):
+	case errors.Is(err, errOvertaken) || errors.Is(err, errGivenUp) || s.passing(err):
 		s.desk.heat.add(culprit, g.want)
 		tell(mine, again, nil)
 	case err != nil:

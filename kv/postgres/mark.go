@@ -61,7 +61,7 @@ func (s *Store) advance(ctx context.Context, pg *pgconn.PgConn) error {
 		_, err := one(ctx, pg, s.in(`select {s}.advance($1::int, $2::bytea, $3::bytea)`), class, `\x`+hex.EncodeToString([]byte(from)),
 			`\x`+hex.EncodeToString(first))
 		cancel()
-		if err != nil && !passing(err) {
+		if err != nil && !s.passing(err) {
 			return err
 		}
 	}

@@ -96,6 +96,7 @@ type Store struct {
 	clock            clock
 	health           health
 	gate             gate
+	noRoom           sync.Once // the server's table of locks was full
 
 	stop context.CancelFunc
 	work sync.WaitGroup
@@ -191,13 +192,14 @@ func (s *Store) settings(role string, params map[string]string) (*pgconn.Config,
 	return c, nil
 }
 
-// application is how this store's connections are called in pg_stat_activity.
+// application is how this store's connections are called in pg_stat_activity. What they are for stays readable, and told apart,
+// whatever the schema's name is.
 func (s *Store) application(role string) string {
-	name := "rouse " + s.cfg.Schema
+	name := "rouse " + s.cfg.Schema[:min(len(s.cfg.Schema), schemaMax-len("rouse  restore"))]
 	if role != "" {
 		name += " " + role
 	}
-	return name[:min(len(name), schemaMax)]
+	return name
 }
 
 // reason is the inner part of an error that would repeat the URL.

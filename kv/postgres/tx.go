@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"bytes"
+	"errors"
 	"hash/fnv"
 	"slices"
 	"time"
@@ -240,7 +241,7 @@ func (t *tx) spoil(err error) {
 func (t *tx) end(err error) error {
 	if err == nil {
 		err = t.check()
-	} else if t.err != nil && t.err != kv.ErrTooLarge { // what fn made of a lost snapshot is of no interest
+	} else if t.err != nil && !errors.Is(t.err, kv.ErrTooLarge) { // what fn made of a lost snapshot is of no interest
 		err = t.err
 	}
 	t.over = true

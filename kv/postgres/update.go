@@ -84,7 +84,7 @@ func (s *Store) alone(ctx context.Context, j *job) (verdict, error) {
 		s.desk.heat.add(culprit, t.touched())
 		return again, nil
 	}
-	if errors.Is(err, errGivenUp) && ctx.Err() == nil || passing(err) {
+	if errors.Is(err, errGivenUp) && ctx.Err() == nil || s.passing(err) {
 		return again, nil
 	}
 	if err == nil {
