@@ -139,6 +139,7 @@ func (n *Node) maker(p *parts, report sandbox.Report) (*pool.Maker, error) {
 	return &pool.Maker{
 		Driver: p.driver, Region: n.cfg.Region, Egress: most, Reach: reach, Logger: n.log,
 		Compiled:   n.folder(compileFolder),
+		SpareBytes: int64(n.cfg.SparesMB) << 20,
 		LateMounts: report.Driver != driver.Process,
 		Runtime:    func(v *catalog.Version) (pool.Runtime, error) { return p.runtimeOf(v, n.folder(runtimeFolder)) },
 		Code:       p.code,
