@@ -55,8 +55,8 @@ func runtimeChecks(ctx context.Context, folder, spare string) []cli.Check {
 	var checks []cli.Check
 	for _, e := range r.List() {
 		detail := e.Host
-		if e.SDK != "" {
-			detail += ", " + e.SDK
+		for _, sdk := range e.SDKs() {
+			detail += ", " + sdk
 		}
 		checks = append(checks, cli.Check{Group: "Runtimes", Name: e.Interpreter.String(), State: "ok", Detail: detail})
 	}
