@@ -108,9 +108,10 @@ func (c *claim) search(t *tx) (pairs []kv.Pair, err error) {
 		w = c.s.marks.begin(&r)
 		defer func() { c.s.marks.end(w) }()
 	}
-	if t.db != nil {
+	if t.seen != nil {
 		return nil, errAgain // the snapshot of retake is older than the walk
 	}
+	t.seen = c.s.shoot() // and so may one be that others have: a commit on its way, of which the marks know, must be in it
 	it, need, err := t.iterate(r)
 	if err != nil {
 		return nil, err
@@ -127,7 +128,7 @@ func (c *claim) search(t *tx) (pairs []kv.Pair, err error) {
 			continue
 		}
 		hash := t.s.stripes.hash(p.Key)
-		if t.s.stripes.version(hash) > t.from {
+		if t.s.stripes.version(hash) > t.from() {
 			// Perhaps a claim that has just ended took it. If not, a later snapshot will show.
 			c.s.claims.release(p.Key)
 			skipped = true

@@ -95,6 +95,7 @@ type Store struct {
 
 	// Commits: started is raised before a commit's batch is applied, published after; both only under mu.
 	started, published atomic.Uint64
+	latest             atomic.Pointer[shot] // of after the published commit; nil until somebody has read since
 
 	mu            sync.Mutex // the commit lock
 	reservedTo    uint64     // guarded by mu: the highest commit number that a restart will skip
@@ -292,6 +293,7 @@ func (s *Store) Close() error {
 		s.reservedUntil = s.clock.now()
 		err = s.db.Set(keyReserved, reserved(s.reservedTo, s.reservedUntil), pebble.Sync)
 	}
+	s.keep(nil)
 	err = errors.Join(err, s.db.Close(), s.folder.unlock())
 	if b := s.broken(); b != nil {
 		return b

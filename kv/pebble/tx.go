@@ -172,9 +172,9 @@ func (t *tx) touched() map[uint64]bool {
 // valid reports whether all that was read still stands and nobody relies on what will be written. The caller holds the
 // commit lock.
 func (t *tx) valid(h *holding) bool {
-	if t.db != nil {
+	if t.seen != nil {
 		for hash, read := range t.hashes {
-			if read && t.s.stripes.version(hash) > t.from {
+			if read && t.s.stripes.version(hash) > t.from() {
 				return false
 			}
 		}

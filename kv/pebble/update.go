@@ -183,6 +183,7 @@ func (s *Store) reserve(n uint64, b *pebble.Batch) error {
 
 // finish waits for the fsync of c, whatever became of the caller's context: only then is the outcome known.
 func (s *Store) finish(c *committed, t *tx) error {
+	s.outdate()
 	err := c.batch.SyncWait()
 	if err != nil {
 		s.fail(err)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -20,9 +21,73 @@ type snapshot struct {
 	began time.Time
 	over  bool
 
-	db   *pebble.Snapshot // made at the first read
-	from uint64           // all commits up to this one are visible in it
-	upTo uint64           // none above this one is
+	seen *shot // taken at the first read
+}
+
+// shot is a snapshot of Pebble. Those who read between two commits share one: taking and giving back one of Pebble's costs as
+// much as the reading of an item, and both take its one lock.
+type shot struct {
+	db   *pebble.Snapshot
+	from uint64 // all commits up to this one are visible in it
+	upTo uint64 // none above this one is
+	refs atomic.Int32
+}
+
+// hold takes part in a shot unless the last who did has left.
+func (t *shot) hold() bool {
+	for {
+		n := t.refs.Load()
+		if n <= 0 {
+			return false
+		}
+		if t.refs.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
+func (t *shot) leave() {
+	if t.refs.Add(-1) == 0 {
+		t.db.Close()
+	}
+}
+
+// shoot makes a shot of now. The two numbers enclose it: what is published before it is in it, and what has not started
+// after it is not.
+func (s *Store) shoot() *shot {
+	t := &shot{from: s.published.Load()}
+	t.refs.Store(1)
+	t.db = s.db.NewSnapshot()
+	t.upTo = s.started.Load()
+	return t
+}
+
+// take returns a shot in which all published commits are visible: the one that others have, or one that those who come
+// before the next commit will have.
+func (s *Store) take() *shot {
+	if t := s.latest.Load(); t != nil && t.from == s.published.Load() && t.hold() {
+		return t
+	}
+	t := s.shoot()
+	if t.upTo == t.from {
+		t.refs.Add(1)
+		s.keep(t)
+	}
+	return t
+}
+
+// outdate lets go of the shared shot once a commit has followed it: it would hold what the engine could throw away.
+func (s *Store) outdate() {
+	if t := s.latest.Load(); t != nil && t.from < s.published.Load() && s.latest.CompareAndSwap(t, nil) {
+		t.leave()
+	}
+}
+
+// keep puts t, or nobody, in the place of the shot that is shared.
+func (s *Store) keep(t *shot) {
+	if old := s.latest.Swap(t); old != nil {
+		old.leave()
+	}
 }
 
 func (s *Store) snapshot() snapshot { return snapshot{s: s, began: time.Now()} }
@@ -38,22 +103,26 @@ func (v *snapshot) check() error {
 	return nil
 }
 
-// open takes the snapshot of Pebble. The two numbers enclose it: what is published before it is in it, and what has not
-// started after it is not.
-func (v *snapshot) open() *pebble.Snapshot {
-	if v.db == nil {
-		v.from = v.s.published.Load()
-		v.db = v.s.db.NewSnapshot()
-		v.upTo = v.s.started.Load()
+func (v *snapshot) open() *shot {
+	if v.seen == nil {
+		v.seen = v.s.take()
 	}
-	return v.db
+	return v.seen
+}
+
+// from is the commit up to which all are visible; 0 before the first read.
+func (v *snapshot) from() uint64 {
+	if v.seen == nil {
+		return 0
+	}
+	return v.seen.from
 }
 
 func (v *snapshot) close() {
 	v.over = true
-	if v.db != nil {
-		v.db.Close()
-		v.db = nil
+	if v.seen != nil {
+		v.seen.leave()
+		v.seen = nil
 	}
 }
 
@@ -66,9 +135,10 @@ func (v *snapshot) get(key []byte, hash uint64) (value []byte, ok bool, need uin
 		return nil, false, 0, err
 	}
 	var buf [256]byte
-	b, c, err := v.open().Get(append(append(buf[:0], kindKey), key...))
+	seen := v.open()
+	b, c, err := seen.db.Get(append(append(buf[:0], kindKey), key...))
 	// The version is read after the snapshot: what is visible has stored it before.
-	need = min(v.s.stripes.version(hash), v.upTo)
+	need = min(v.s.stripes.version(hash), seen.upTo)
 	if errors.Is(err, pebble.ErrNotFound) {
 		return nil, false, need, nil
 	}
@@ -89,11 +159,12 @@ func (v *snapshot) iterate(r kv.Range) (it *pebble.Iterator, need uint64, err er
 	if bytes.Compare(from, to) > 0 {
 		to = from
 	}
-	it, err = v.open().NewIter(&pebble.IterOptions{LowerBound: from, UpperBound: to})
+	seen := v.open()
+	it, err = seen.db.NewIter(&pebble.IterOptions{LowerBound: from, UpperBound: to})
 	if err != nil {
 		return nil, 0, v.s.mend(err)
 	}
-	return it, v.s.durable.lastIn(r, v.upTo), nil
+	return it, v.s.durable.lastIn(r, seen.upTo), nil
 }
 
 // view is a kv.View. Its two functions are bound to the context of the call that made it.
