@@ -182,12 +182,8 @@ func (a *attempt) request(c *session) request {
 
 func sorted(set map[int32]bool) []int32 { return slices.Sorted(maps.Keys(set)) }
 
-// Answers of the server's function finish, below those that number a key.
-const (
-	finished   = 0
-	stripeHeld = -1
-	perhapsNew = -2
-)
+// finished is the answer of the server's function of that name when it has written; for the others see schema.sql.
+const finished = 0
 
 // commit writes and commits: one round trip, in which what is held is let go of as well. errOvertaken: nothing happened, and
 // culprit is the key that changed, if one is known. An error that is errLost leaves the outcome open.
@@ -243,7 +239,6 @@ const (
 	codeDeadlock   = "40P01"
 	codeNoRoom     = "53200" // no shared memory for another lock
 	codeNotWaited  = "55P03"
-	codeGivenUp    = "RK001"
 	codeSerialized = "40001"
 )
 

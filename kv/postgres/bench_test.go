@@ -18,8 +18,8 @@ import (
 )
 
 // What should it cost? A Get is one packet out and one back, as the bare statement is. A Set is one of each and an fsync that
-// is shared; beside the bare upsert it takes a lock, moves a token and begins and ends a transaction, all within the server. An
-// Update reads first: two of each.
+// is shared; the same by hand is a transaction of a lock and an upsert in one pipeline (the token comes on top), and less than
+// that, without any lock, is the bare upsert. An Update reads first: two of each.
 
 // raw runs statements on connections of its own, as many as the store has.
 type raw struct{ conns chan *pgconn.PgConn }
@@ -50,16 +50,19 @@ func (r *raw) exec(b *testing.B, statement string, params ...[]byte) error {
 	return c.ExecPrepared(b.Context(), statement, params, inBinary, inBinary).Read().Err
 }
 
-// transaction reads, then writes and commits, in two trips.
-func (r *raw) transaction(b *testing.B, k, v []byte) error {
+// transaction reads if told to, then locks, writes and commits: a trip for each.
+func (r *raw) transaction(b *testing.B, read bool, k, v []byte) error {
 	c := <-r.conns
 	defer func() { r.conns <- c }()
 	p := c.StartPipeline(b.Context())
-	p.SendQueryPrepared("begin", nil, nil, nil)
-	p.SendQueryPrepared("get", [][]byte{k}, inBinary, inBinary)
-	if err := results(p); err != nil {
-		return err
+	if read {
+		p.SendQueryPrepared("get", [][]byte{k}, inBinary, inBinary)
+		if err := results(p); err != nil {
+			return err
+		}
 	}
+	p.SendQueryPrepared("begin", nil, nil, nil)
+	p.SendQueryPrepared("lock", [][]byte{{0, 0, k[10] & 15, k[11]}}, inBinary, inBinary)
 	p.SendQueryPrepared("set", [][]byte{k, v}, inBinary, inBinary)
 	p.SendQueryPrepared("commit", nil, nil, nil)
 	if err := results(p); err != nil {
@@ -110,6 +113,7 @@ func BenchmarkRates(b *testing.B) {
 	server.SQL(`vacuum analyze`)
 	table := `"` + cfg.Schema + `".kv`
 	r := newRaw(b, server, 24, map[string]string{"get": `select v from ` + table + ` where k = $1`, "begin": "begin", "commit": "commit",
+		"lock": `select pg_advisory_xact_lock(2, $1::int)`,
 		"set": `insert into ` + table + ` as o (k, x, v) values ($1, pg_current_xact_id(), $2) on conflict (k) do update set x = excluded.x, v = excluded.v`})
 	pick := func() []byte { return key(rand.IntN(keys)) }
 	for _, c := range []struct {
@@ -121,11 +125,14 @@ func BenchmarkRates(b *testing.B) {
 		}, func() error { return r.exec(b, "get", pick()) }},
 		{"Set", func() error {
 			return s.Update(b.Context(), func(tx kv.Tx) error { tx.Set(pick(), value); return nil })
+		}, func() error { return r.transaction(b, false, pick(), value) }},
+		{"SetBare", func() error {
+			return s.Update(b.Context(), func(tx kv.Tx) error { tx.Set(pick(), value); return nil })
 		}, func() error { return r.exec(b, "set", pick(), value) }},
 		{"Update", func() error {
 			k := pick()
 			return s.Update(b.Context(), func(tx kv.Tx) error { _, err := raise(tx, string(k)); return err })
-		}, func() error { return r.transaction(b, pick(), binary.BigEndian.AppendUint64(nil, 1)) }},
+		}, func() error { return r.transaction(b, true, pick(), binary.BigEndian.AppendUint64(nil, 1)) }},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			rate := func(fn func() error) float64 {

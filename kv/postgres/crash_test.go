@@ -67,31 +67,8 @@ func TestOneStoreAcrossCrashes(t *testing.T) {
 			}
 		})
 	}
-	next := map[string]uint64{}
 	var records int64
-	tailer.Go(func() {
-		var from kv.Pos
-		for limit := time.Now().Add(time.Minute); !written.Load() || records < acks.Load() && time.Now().Before(limit); {
-			recs, err := s.Read(t.Context(), []byte("log"), from, 100)
-			if err != nil {
-				t.Errorf("Read across a crash: got %v, want nil", err)
-				return
-			}
-			for _, r := range recs {
-				var key string
-				var n uint64
-				fmt.Sscan(string(r.Value), &key, &n)
-				if next[key]++; n != next[key] {
-					t.Errorf("record of %s: got %d, want %d", key, n, next[key])
-					return
-				}
-				from, records = r.Pos, records+1
-			}
-		}
-		if recs, err := s.Read(t.Context(), []byte("log"), from, 1); err != nil || len(recs) > 0 {
-			t.Errorf("Read at the end: got %d records, %v, want none", len(recs), err)
-		}
-	})
+	tailer.Go(func() { records = tailAll(t, s, func() bool { return written.Load() }, &acks) })
 	for i := range crashes {
 		before := steps.Load()
 		waitFor(t, "work between crashes", func() bool { return steps.Load() > before+20 })
@@ -115,6 +92,33 @@ func TestOneStoreAcrossCrashes(t *testing.T) {
 	if want := acks.Load(); err != nil || int64(shared) != want || records != want {
 		t.Errorf("after %d crashes: got %d steps and %d records, %v, want the %d that were acknowledged", crashes, shared, records, err, want)
 	}
+}
+
+// tailAll reads the log until it was written and all that was acknowledged has come, and never looks back.
+func tailAll(t *testing.T, s kv.Store, written func() bool, acks *atomic.Int64) (records int64) {
+	var from kv.Pos
+	next := map[string]uint64{}
+	for limit := time.Now().Add(5 * time.Minute); !written() || records < acks.Load() && time.Now().Before(limit); {
+		recs, err := s.Read(t.Context(), []byte("log"), from, 100)
+		if err != nil {
+			t.Errorf("Read across a crash: got %v, want nil", err)
+			return records
+		}
+		for _, r := range recs {
+			var key string
+			var n uint64
+			fmt.Sscan(string(r.Value), &key, &n)
+			if next[key]++; n != next[key] {
+				t.Errorf("record of %s: got %d, want %d", key, n, next[key])
+				return records
+			}
+			from, records = r.Pos, records+1
+		}
+	}
+	if recs, err := s.Read(t.Context(), []byte("log"), from, 1); err != nil || len(recs) > 0 {
+		t.Errorf("Read at the end: got %d records, %v, want none", len(recs), err)
+	}
+	return records
 }
 
 // TestLostCommit: connections are cut while commits are under way. Again what was answered is the truth.
