@@ -88,7 +88,7 @@ func (s *handle) batchKeys(r *BatchGetRequest) ([][]byte, error) {
 	keys := make([][]byte, len(r.Keys))
 	seen := make(map[string]bool, len(keys))
 	for i, k := range r.Keys {
-		key, err := s.readKey(k, r.Projection)
+		key, err := s.readKey(r.Leading, k, r.Projection)
 		if err != nil {
 			return nil, err
 		}
@@ -154,22 +154,23 @@ func (s *handle) batchGet(ctx context.Context, r *BatchGetRequest, keys [][]byte
 // says which were not, because other writers were in the way.
 func (t *Tables) BatchWrite(ctx context.Context, account string, ws []WriteRequest) (res BatchWriteResult, err error) {
 	var done []*effect
+	finished := make([]bool, len(ws)) // in an earlier round: what was done may have been overwritten since, and stays so
 	err = t.several(ctx, account, tablesOf(ws), func(schemas map[string]*handle) error {
 		plans, err := planBatch(schemas, ws)
 		if err != nil {
 			return err
 		}
-		// What an earlier round has done already is done again: puts and deletes may be.
-		done, res.Unprocessed = nil, nil
-		for _, group := range groups(plans) {
+		for _, group := range groups(plans, finished) {
 			some, err := t.writeAll(ctx, group.plans)
 			if errors.Is(err, kv.ErrConflict) {
 				res.Unprocessed = append(res.Unprocessed, group.places...)
+				group.finish(finished)
 				continue
 			}
 			if err != nil {
 				return err
 			}
+			group.finish(finished)
 			for _, e := range some {
 				e.count()
 			}
@@ -237,10 +238,20 @@ type group struct {
 // groupMax is how many bytes a group may write: half of what the store allows, because entries repeat names.
 const groupMax = kv.TxBytesMax / 2
 
-// groups puts writes together that share a store, as long as they stay small enough: one commit, one fsync.
-func groups(plans []*plan) (list []*group) {
+func (g *group) finish(finished []bool) {
+	for _, i := range g.places {
+		finished[i] = true
+	}
+}
+
+// groups puts writes together that share a store and are not finished, as long as they stay small enough: one commit, one
+// fsync.
+func groups(plans []*plan, finished []bool) (list []*group) {
 	open := map[*memory]*group{} // by cache table; nil: the room's own store
 	for i, p := range plans {
+		if finished[i] {
+			continue
+		}
 		at, _ := p.s.store.(*memory)
 		g := open[at]
 		size := p.weight()

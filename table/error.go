@@ -71,6 +71,15 @@ func errNoTableNamed(name string) error {
 		WithCode("ResourceNotFoundException")
 }
 
+// ledBy refuses a key with another partition key than the one by which a caller was let in: the table, or its index, was
+// dropped and made anew while the call was on its way. When it is made again, permissions are asked for by the new one.
+func ledBy(leading *string, k Key) error {
+	if leading == nil || *leading == k.Hash {
+		return nil
+	}
+	return rouse.Errorf(rouse.Throttled, "The table is being changed").WithCode("ThrottlingException")
+}
+
 // notFound is DynamoDB's ResourceNotFoundException.
 func notFound(format string, args ...any) error {
 	return rouse.Errorf(rouse.NotFound, format, args...).WithCode("ResourceNotFoundException")

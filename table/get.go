@@ -13,7 +13,7 @@ import (
 // Get reads one item.
 func (t *Tables) Get(ctx context.Context, account string, r GetRequest) (res GetResult, err error) {
 	err = t.with(ctx, account, r.Table, func(s *handle) error {
-		key, err := s.readKey(r.Key, r.Projection)
+		key, err := s.readKey(r.Leading, r.Key, r.Projection)
 		if err != nil {
 			return err
 		}
@@ -40,7 +40,10 @@ func (t *Tables) Get(ctx context.Context, account string, r GetRequest) (res Get
 }
 
 // readKey checks a request for one item and answers with the item's place.
-func (s *handle) readKey(key item.Item, p *expr.Projection) ([]byte, error) {
+func (s *handle) readKey(leading *string, key item.Item, p *expr.Projection) ([]byte, error) {
+	if err := ledBy(leading, s.Key); err != nil {
+		return nil, err
+	}
 	if err := s.CheckKey(key); err != nil {
 		return nil, err
 	}

@@ -177,13 +177,21 @@ func (w *walk) page(ctx context.Context) (page Page, err error) {
 				break
 			}
 		}
-		if full {
-			if page.Last, err = w.lastKey(values[len(values)-1]); err != nil {
+		entries := values
+		if w.fetch {
+			if values, own, err = w.fetchAll(v, entries); err != nil {
+				return err
+			}
+			if len(values) < len(entries) {
+				full = true
+				sizes, err = sizeOf(entries[:len(values)])
+			}
+			if err != nil {
 				return err
 			}
 		}
-		if w.fetch {
-			values, own, err = w.fetchAll(v, values)
+		if full {
+			page.Last, err = w.lastKey(entries[len(values)-1])
 		}
 		return err
 	})
@@ -220,7 +228,20 @@ func (w *walk) lastKey(value []byte) (item.Item, error) {
 // fetchChunk is how many items are read at once: 10 MB at most.
 const fetchChunk = 25
 
-// fetchAll reads the items of entries.
+// sizeOf is the size of items together.
+func sizeOf(values [][]byte) (size int, err error) {
+	for _, value := range values {
+		n, err := item.SizeOf(value)
+		if err != nil {
+			return 0, err
+		}
+		size += n
+	}
+	return size, nil
+}
+
+// fetchAll reads the items of entries, of the first ones as many as make a page: a page of small entries may be of items
+// that are gigabytes.
 func (w *walk) fetchAll(v kv.View, entries [][]byte) (values [][]byte, size int, err error) {
 	for len(entries) > 0 {
 		n := min(fetchChunk, len(entries))
@@ -244,8 +265,10 @@ func (w *walk) fetchAll(v kv.View, entries [][]byte) (values [][]byte, size int,
 			if err != nil {
 				return nil, 0, err
 			}
-			size += n
 			values = append(values, value)
+			if size += n; size >= PageMax {
+				return values, size, nil
+			}
 		}
 		entries = entries[n:]
 	}

@@ -29,9 +29,12 @@ func (s *handle) query(r *QueryRequest) (*walk, error) {
 	if err != nil {
 		return nil, err
 	}
-	parts := s.Parts()
+	parts, key := s.Parts(), s.Key
 	if x != nil {
-		parts = x.Parts()
+		parts, key = x.Parts(), x.Key
+	}
+	if err := ledBy(r.Leading, key); err != nil {
+		return nil, err
 	}
 	if r.Start != nil && len(r.Start) != len(s.startNames(x)) {
 		return nil, invalid(textStart)
@@ -163,10 +166,11 @@ func (s *handle) rangeOf(x *schema.Secondary, parts []schema.Part, q expr.KeyRan
 	case expr.RangeBetween:
 		r.From, r.To = at(q.Low), beyond(at(q.High))
 	case expr.RangeBeginsWith:
-		if x != nil {
-			encode = item.AppendKeyPrefix
-		}
 		r = layout.Below(at(q.Low))
+		if x != nil {
+			r = layout.Below(item.AppendKeyPrefix(base, q.Low))
+			r.From = at(q.Low)
+		}
 	}
 	return r
 }

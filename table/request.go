@@ -13,6 +13,7 @@ type Capacity = capacity.Consumed
 // GetRequest reads one item.
 type GetRequest struct {
 	Table      string
+	Leading    *string // as in WriteRequest
 	Key        item.Item
 	Projection *expr.Projection // nil: all attributes
 	Consistent bool             // counts in the capacity; every read is consistent
@@ -51,6 +52,7 @@ const (
 // WriteRequest changes one item.
 type WriteRequest struct {
 	Table        string
+	Leading      *string // the name of the partition key that permissions were asked for by: another is refused. Nil: any
 	Kind         WriteKind
 	Key          item.Item       // of Update, Delete and Check
 	Item         item.Item       // of Put
@@ -84,6 +86,7 @@ const (
 // QueryRequest reads a part of a partition of a table or an index, in the order of its sort key.
 type QueryRequest struct {
 	Table, Index string
+	Leading      *string // as in WriteRequest, of what is queried
 	KeyCondition *expr.KeyCondition
 	Filter       *expr.Condition  // nil: none
 	Legacy       bool             // Filter came as QueryFilter: error texts name it so
@@ -122,6 +125,7 @@ type Page struct {
 // BatchGetRequest reads items of one table.
 type BatchGetRequest struct {
 	Table      string
+	Leading    *string // as in WriteRequest
 	Keys       []item.Item
 	Projection *expr.Projection
 	Consistent bool

@@ -124,8 +124,8 @@ func errNoStream(arn string) error {
 
 // feed reads a stream.
 func (t *Tables) feed(ctx context.Context, account, arn string) (*feed, error) {
-	owner, table, label, ok := stream.ParseARN(arn)
-	if !ok || owner != account {
+	_, table, label, ok := stream.ParseARN(arn)
+	if !ok || arn != t.streamARN(account, table, label) { // another account's, or region's: permissions are by ARN
 		return nil, errNoStream(arn)
 	}
 	var s *feed

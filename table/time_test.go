@@ -27,6 +27,7 @@ type engine struct {
 	t       *testing.T
 	store   kv.Store
 	expired int
+	filled  func() // called when a back-fill has looked at some items; nil: nobody asks
 }
 
 // bubble runs fn with an engine in a bubble of its own.
@@ -37,7 +38,11 @@ func bubble(t *testing.T, fn func(t *testing.T, e *engine)) {
 		leases := lease.New(lease.Config{Store: e.store, Alone: true})
 		var err error
 		e.Tables, err = table.Open(t.Context(), table.Config{Store: e.store, Leases: leases, Region: "eu-test-1",
-			Moments: table.Moments{Expired: func(n int) { e.expired += n }}})
+			Moments: table.Moments{Expired: func(n int) { e.expired += n }, Backfilled: func(int) {
+				if e.filled != nil {
+					e.filled()
+				}
+			}}})
 		if err != nil {
 			t.Fatalf("open: %v", err)
 		}
@@ -206,6 +211,85 @@ func TestExpiry(t *testing.T) {
 			t.Error("with the time to live off, an item expired")
 		}
 	})
+}
+
+// TestExpiryAnew: a time to live that is turned off while its items are looked at, and on again by another attribute, is
+// begun anew.
+func TestExpiryAnew(t *testing.T) {
+	bubble(t, func(t *testing.T, e *engine) {
+		e.create(definition("sessions"))
+		const items = 60
+		for i := range items {
+			it := in(fmt.Sprint(i), time.Minute)
+			it["later"] = num(time.Now().Add(time.Hour).Unix())
+			e.put("sessions", it)
+		}
+		changed := false
+		e.filled = func() {
+			if changed {
+				return
+			}
+			changed = true
+			e.must(e.SetTTL(t.Context(), account, "sessions", "later", false))
+			e.must(e.SetTTL(t.Context(), account, "sessions", "ends", true))
+		}
+		e.must(e.SetTTL(t.Context(), account, "sessions", "later", true))
+		pass(5 * time.Minute)
+		if ttl, err := e.TTL(t.Context(), account, "sessions"); err != nil || ttl.Status != table.Enabled || ttl.Attribute != "ends" || !changed {
+			t.Errorf("TTL: got %+v, %v; want it ENABLED by ends", ttl, err)
+		}
+		if e.expired != items {
+			t.Errorf("expired: got %d, want %d", e.expired, items)
+		}
+	})
+}
+
+// hooked is a store that calls a hook before its next update.
+type hooked struct {
+	kv.Store
+	hook func()
+}
+
+func (h *hooked) Update(ctx context.Context, fn func(kv.Tx) error) error {
+	if hook := h.hook; hook != nil {
+		h.hook = nil
+		hook()
+	}
+	return h.Store.Update(ctx, fn)
+}
+
+// TestBatchOnce: a batch that finds a table changed in its middle does not do again what it has done: others may have
+// seen it, and written over it.
+func TestBatchOnce(t *testing.T) {
+	store := &hooked{Store: kvtest.Memory(t)}
+	db, err := table.Open(t.Context(), table.Config{Store: store, Region: "eu-test-1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := &engine{Tables: db, t: t, store: store}
+	e.create(cached("first"))
+	e.create(definition("second"))
+	e.has("second", "known")
+	put := func(name, v string) table.WriteRequest {
+		it := key("x")
+		it["v"] = str(v)
+		return table.WriteRequest{Table: name, Kind: table.Put, Item: it}
+	}
+	store.hook = func() {
+		_, err := e.Write(t.Context(), account, put("first", "theirs"))
+		e.must(err)
+		e.must(e.Tag(t.Context(), account, "second", map[string]string{"a": "b"}))
+	}
+	res, err := e.BatchWrite(t.Context(), account, []table.WriteRequest{put("first", "ours"), put("second", "ours")})
+	if e.must(err); len(res.Unprocessed) > 0 || store.hook != nil {
+		t.Fatalf("batch: got %v unprocessed, want all done, with a change between", res.Unprocessed)
+	}
+	for name, want := range map[string]string{"first": "theirs", "second": "ours"} {
+		got, err := e.Get(t.Context(), account, table.GetRequest{Table: name, Key: key("x")})
+		if e.must(err); got.Item["v"].Str() != want {
+			t.Errorf("%s: got %q, want %q", name, got.Item["v"].Str(), want)
+		}
+	}
 }
 
 // TestRetention: records are kept for a day, a stream that was turned off can be read for a day, and who comes too late

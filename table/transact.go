@@ -54,7 +54,7 @@ func transactKeys(schemas map[string]*handle, rs []GetRequest) ([][]byte, error)
 	reasons := newReasons(len(rs))
 	failed := false
 	for i := range rs {
-		key, err := schemas[rs[i].Table].readKey(rs[i].Key, rs[i].Projection)
+		key, err := schemas[rs[i].Table].readKey(rs[i].Leading, rs[i].Key, rs[i].Projection)
 		if err != nil {
 			if !reasons.refuse(i, err) {
 				return nil, err

@@ -138,6 +138,13 @@ type work struct {
 	Cursor  []byte `json:"cursor,omitempty"`
 }
 
+// goesOn reports whether what is stored of a back-fill is as w knows it. Else it was called off, and perhaps begun anew:
+// the time to live may be turned off and on again meanwhile, by another attribute, and then nothing is done yet.
+func (w *work) goesOn(value []byte) bool {
+	var is work
+	return value != nil && json.Unmarshal(value, &is) == nil && bytes.Equal(is.Cursor, w.Cursor)
+}
+
 func (t *Tables) setWork(tx kv.Tx, account string, d *schema.Record, index uint32) error {
 	tx.Wake(t.at.Upkeep())
 	return setJSON(tx, t.at.Work(d.Number, index), work{Account: account, Table: d.Name, Number: d.Number, Index: index})
@@ -242,7 +249,7 @@ func (t *Tables) drop(ctx context.Context, key []byte) error {
 	})
 }
 
-// fillSome looks at the items of some keys. gone says that the work is not wanted any more.
+// fillSome looks at the items of some keys. gone says that the work is not to go on.
 func (t *Tables) fillSome(ctx context.Context, lease kv.Lease, s *handle, key []byte, w *work, keys [][]byte) (gone bool, err error) {
 	i := slices.IndexFunc(s.Indexes, func(x schema.Secondary) bool { return x.Number == w.Index })
 	if w.Index != 0 && i < 0 {
@@ -263,7 +270,7 @@ func (t *Tables) fillSome(ctx context.Context, lease kv.Lease, s *handle, key []
 		if !s.head.is(values[0]) {
 			return errStale
 		}
-		if gone = values[1] == nil; gone {
+		if gone = !w.goesOn(values[1]); gone {
 			return nil
 		}
 		if w.Index == 0 {
@@ -343,8 +350,8 @@ func (t *Tables) filled(ctx context.Context, lease kv.Lease, key []byte, w work)
 		if err := lease.Guard(tx); err != nil {
 			return err
 		}
-		_, wanted, err := tx.Get(key)
-		if err != nil || !wanted {
+		value, _, err := tx.Get(key)
+		if err != nil || !w.goesOn(value) {
 			return err
 		}
 		tx.Delete(key)

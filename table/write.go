@@ -71,6 +71,9 @@ type plan struct {
 
 // plan checks what can be said before the item is read.
 func (s *handle) plan(r *WriteRequest) (*plan, error) {
+	if err := ledBy(r.Leading, s.Key); err != nil {
+		return nil, err
+	}
 	p := &plan{s: s, r: r}
 	p.decodes = r.Kind != Put || r.Condition != nil || r.Return == AllOld || len(s.Indexes) > 0 || s.log != nil || s.TTL.On()
 	if r.Kind == Put {

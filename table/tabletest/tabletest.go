@@ -44,6 +44,8 @@ func Run(t *testing.T, open Open) {
 		{"Capacity", testCapacity},
 		{"Keys", testKeys},
 		{"Sizes", testSizes},
+		{"Prefixes", testPrefixes},
+		{"Fetch", testFetch},
 		{"Quotas", testQuotas},
 		{"Model", testModel},
 		{"Filters", testFilters},
