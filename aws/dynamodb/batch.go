@@ -63,32 +63,37 @@ type BatchGetItemOutput struct {
 }
 
 // Prepare takes the names out of ARNs.
-func (in *BatchGetItemInput) Prepare() error {
-	in.RequestItems, in.arns = byName(in.RequestItems)
-	return nil
+func (in *BatchGetItemInput) Prepare() (err error) {
+	in.RequestItems, in.arns, err = byName(in.RequestItems)
+	return err
 }
 
-// byName replaces the ARNs among the keys of m by the tables' names.
-func byName[V any](m map[string]V) (map[string]V, map[string]string) {
+// byName replaces the ARNs among the keys of m by the tables' names. One table under two names is refused: which of the
+// two was meant nobody knows.
+func byName[V any](m map[string]V) (map[string]V, map[string]string, error) {
 	var arns map[string]string
-	for key := range m {
+	for _, key := range slices.Sorted(maps.Keys(m)) {
 		name := key
-		if nameOf(&name) != "" {
-			if arns == nil {
-				arns = map[string]string{}
-			}
-			arns[name] = key
+		if nameOf(&name) == "" {
+			continue
 		}
+		if _, twice := m[name]; twice || arns[name] != "" {
+			return nil, nil, invalid("Provided list of table names contains duplicates: %s", name)
+		}
+		if arns == nil {
+			arns = map[string]string{}
+		}
+		arns[name] = key
 	}
 	if arns == nil {
-		return m, nil
+		return m, nil, nil
 	}
 	m = maps.Clone(m)
 	for name, arn := range arns {
 		m[name] = m[arn]
 		delete(m, arn)
 	}
-	return m, arns
+	return m, arns, nil
 }
 
 // asNamed is how a request called a table.
@@ -161,12 +166,14 @@ func (d *Door) needBatchGet(ctx context.Context, from rouse.Origin, in *BatchGet
 			return nil, err
 		}
 		a := d.ask(from, "BatchGetItem", r.Table, "")
-		if err := d.leading(ctx, from, &a, r.Table, r.Keys...); err != nil {
+		var err error
+		if in.tables[i].Leading, err = d.leading(ctx, from, &a, r.Table, r.Keys...); err != nil {
 			return nil, err
 		}
 		if !a.root {
 			a.attributes(namesOfAll(r.Keys), in.touched[i])
 		}
+		a.when("Select", selectOf(r.Projection))
 		a.when("ReturnConsumedCapacity", in.ReturnConsumedCapacity)
 		needs = append(needs, a.need)
 	}
@@ -251,9 +258,9 @@ type BatchWriteItemOutput struct {
 }
 
 // Prepare takes the names out of ARNs.
-func (in *BatchWriteItemInput) Prepare() error {
-	in.RequestItems, in.arns = byName(in.RequestItems)
-	return nil
+func (in *BatchWriteItemInput) Prepare() (err error) {
+	in.RequestItems, in.arns, err = byName(in.RequestItems)
+	return err
 }
 
 func (in *BatchWriteItemInput) parse() error {
@@ -294,13 +301,18 @@ func (d *Door) needBatchWrite(ctx context.Context, from rouse.Origin, in *BatchW
 		if err := d.own(from, in.arns[name], name); err != nil {
 			return nil, err
 		}
+		begin := i
 		var items []item.Item
 		for ; i < len(in.writes) && in.writes[i].Table == name; i++ {
 			items = append(items, keyed(in.writes[i]))
 		}
 		a := d.ask(from, "BatchWriteItem", name, "")
-		if err := d.leading(ctx, from, &a, name, items...); err != nil {
+		leading, err := d.leading(ctx, from, &a, name, items...)
+		if err != nil {
 			return nil, err
+		}
+		for j := begin; j < i; j++ {
+			in.writes[j].Leading = leading
 		}
 		if !a.root {
 			a.attributes(namesOfAll(items))

@@ -38,6 +38,7 @@ type GetItemInput struct {
 	Placeholders
 
 	projection *expr.Projection
+	leading    *string
 }
 
 // GetItemOutput is the item.
@@ -75,19 +76,21 @@ func (d *Door) needGet(ctx context.Context, from rouse.Origin, in *GetItemInput)
 		return nil, err
 	}
 	a := d.ask(from, "GetItem", in.table(), "")
-	if err := d.leading(ctx, from, &a, in.table(), in.Key.Item); err != nil {
+	var err error
+	if in.leading, err = d.leading(ctx, from, &a, in.table(), in.Key.Item); err != nil {
 		return nil, err
 	}
 	if !a.root {
 		a.attributes(names(in.Key.Item), projectionNames(in.projection))
 	}
+	a.when("Select", selectOf(in.projection))
 	a.when("ReturnConsumedCapacity", in.ReturnConsumedCapacity)
 	return []rouse.Need{a.need}, nil
 }
 
 func (d *Door) getItem(ctx context.Context, from rouse.Origin, in *GetItemInput) (*GetItemOutput, error) {
 	r, err := d.tables.Get(ctx, account(from), table.GetRequest{Table: in.table(), Key: in.Key.Item, Projection: in.projection,
-		Consistent: in.ConsistentRead, Measure: in.measure()})
+		Leading: in.leading, Consistent: in.ConsistentRead, Measure: in.measure()})
 	if err != nil {
 		return nil, emptyKey(err)
 	}
@@ -117,6 +120,7 @@ type Write struct {
 	Placeholders
 
 	condition *expr.Condition
+	leading   *string
 }
 
 // WriteOutput answers a write of one item.
@@ -162,20 +166,21 @@ func (w *Write) needs(ctx context.Context, d *Door, from rouse.Origin, action st
 		return nil, err
 	}
 	a := d.ask(from, action, w.table(), "")
-	if err := d.leading(ctx, from, &a, w.table(), key); err != nil {
+	var err error
+	if w.leading, err = d.leading(ctx, from, &a, w.table(), key); err != nil {
 		return nil, err
 	}
 	if !a.root {
 		a.attributes(names(key), written, conditionNames(w.condition))
 	}
-	a.when("ReturnValues", w.ReturnValues)
+	a.when("ReturnValues", returned(w.ReturnValues, w.ReturnValuesOnConditionCheckFailure))
 	a.when("ReturnConsumedCapacity", w.ReturnConsumedCapacity)
 	return []rouse.Need{a.need}, nil
 }
 
 // request begins what the room is asked to do.
 func (w *Write) request(kind table.WriteKind) table.WriteRequest {
-	return table.WriteRequest{Table: w.table(), Kind: kind, Condition: w.condition, Return: table.ReturnValues(w.ReturnValues),
+	return table.WriteRequest{Table: w.table(), Leading: w.leading, Kind: kind, Condition: w.condition, Return: table.ReturnValues(w.ReturnValues),
 		ReturnOnFail: w.ReturnValuesOnConditionCheckFailure == "ALL_OLD", Measure: w.measure(), Collection: w.collect()}
 }
 
@@ -302,6 +307,23 @@ func (d *Door) updateItem(ctx context.Context, from rouse.Origin, in *UpdateItem
 	r := in.request(table.Update)
 	r.Key, r.Update = in.Key.Item, in.update
 	return d.write(ctx, from, &in.Write, r)
+}
+
+// returned is the ReturnValues that policies see: a failed condition may answer with the whole item, too.
+func returned(values, onFailure string) string {
+	if onFailure == "ALL_OLD" && (values == "" || values == "NONE" || strings.HasPrefix(values, "UPDATED")) {
+		return onFailure
+	}
+	return values
+}
+
+// selectOf is the Select that a read of items means, which has no such parameter: so that a policy that lets only some
+// attributes out holds of it as of a Query.
+func selectOf(p *expr.Projection) string {
+	if p == nil {
+		return string(table.SelectAll)
+	}
+	return string(table.SelectSpecific)
 }
 
 // conditionNames, updateNames and projectionNames are the attributes that parts name, none for those that are not there.

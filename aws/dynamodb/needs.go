@@ -24,9 +24,17 @@ func (d *Door) ask(from rouse.Origin, action, tableName, index string) ask {
 	return ask{rouse.Need{Action: "dynamodb:" + action, Resource: arn}, from.Root}
 }
 
-// when adds a condition key with its values; none when there are none.
-func (a *ask) when(key string, values ...string) {
-	if a.root || len(values) == 0 || values[0] == "" {
+// when adds a condition key with a value of the request; "" is not sent.
+func (a *ask) when(key, value string) {
+	if value != "" {
+		a.all(key, []string{value})
+	}
+}
+
+// all adds a condition key with all its values, empty ones included: what policies do not see they do not forbid. None are
+// no key.
+func (a *ask) all(key string, values []string) {
+	if a.root || len(values) == 0 {
 		return
 	}
 	if a.need.Conditions == nil {
@@ -50,7 +58,7 @@ func (a *ask) attributes(lists ...[]string) {
 			}
 		}
 	}
-	a.when("Attributes", names...)
+	a.all("Attributes", names)
 }
 
 // hashOf is the name of the partition key of a table or one of its indexes, "" when there is no such table or index:
@@ -78,14 +86,15 @@ func keyOf(desc *table.Description, index string) table.Key {
 	return x.Key
 }
 
-// leading adds dynamodb:LeadingKeys for items or keys.
-func (d *Door) leading(ctx context.Context, from rouse.Origin, a *ask, tableName string, items ...item.Item) error {
+// leading adds dynamodb:LeadingKeys for items or keys. It answers with the name of the partition key that it took them by,
+// which the room holds against the table that it finds: another of the name may have come meanwhile. Nil for root.
+func (d *Door) leading(ctx context.Context, from rouse.Origin, a *ask, tableName string, items ...item.Item) (by *string, err error) {
 	if a.root {
-		return nil
+		return nil, nil
 	}
 	hash, err := d.hashOf(ctx, from, tableName, "")
-	if err != nil || hash == "" {
-		return err
+	if err != nil {
+		return nil, err
 	}
 	var keys []string
 	for _, it := range items {
@@ -93,8 +102,8 @@ func (d *Door) leading(ctx context.Context, from rouse.Origin, a *ask, tableName
 			keys = append(keys, keyText(v))
 		}
 	}
-	a.when("LeadingKeys", keys...)
-	return nil
+	a.all("LeadingKeys", keys)
+	return &hash, nil
 }
 
 // keyText is a key as policies write it.

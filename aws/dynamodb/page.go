@@ -143,7 +143,8 @@ type QueryInput struct {
 	KeyConditionExpression *string
 	ScanIndexForward       *bool
 
-	key *expr.KeyCondition
+	key     *expr.KeyCondition
+	leading *string
 }
 
 func (in *QueryInput) parse(d *Door) error {
@@ -200,15 +201,17 @@ func (d *Door) needQuery(ctx context.Context, from rouse.Origin, in *QueryInput)
 	if a.root {
 		return []rouse.Need{a.need}, nil
 	}
+	var k table.Key
 	desc, err := d.tables.Schema(ctx, account(from), in.table())
 	if err == nil {
-		k := keyOf(desc, in.index())
+		k = keyOf(desc, in.index())
 		if r, err := in.key.For(k.Hash, k.Range); err == nil && !r.Hash.IsAbsent() {
-			a.when("LeadingKeys", keyText(r.Hash))
+			a.all("LeadingKeys", []string{keyText(r.Hash)})
 		}
 	} else if rouse.KindOf(err) != rouse.NotFound {
 		return nil, err
 	}
+	in.leading = &k.Hash
 	a.attributes(in.key.Names(), projectionNames(in.projection), conditionNames(in.filter))
 	return []rouse.Need{a.need}, nil
 }
@@ -217,7 +220,7 @@ func (d *Door) query(ctx context.Context, from rouse.Origin, in *QueryInput) (*P
 	p, err := d.tables.Query(ctx, account(from), table.QueryRequest{Table: in.table(), Index: in.index(), KeyCondition: in.key, Filter: in.filter,
 		Legacy: in.QueryFilter != nil, Projection: in.projection, Select: table.Select(in.Select), Limit: intOf(in.Limit, 0),
 		Start: in.ExclusiveStartKey.Item, Reverse: in.ScanIndexForward != nil && !*in.ScanIndexForward, Consistent: in.ConsistentRead,
-		Measure: in.measure()})
+		Leading: in.leading, Measure: in.measure()})
 	if err != nil {
 		return nil, err
 	}

@@ -76,14 +76,16 @@ func (d *Door) needTransactGet(ctx context.Context, from rouse.Origin, in *Trans
 		if err != nil {
 			return nil, err
 		}
-		in.gets = append(in.gets, table.GetRequest{Table: g.table(), Key: g.Key.Item, Projection: b.Projection, Consistent: true, Measure: in.measure()})
-		a, err := d.askInside(ctx, from, &g.ItemsTable, "GetItem", "TransactGetItems", g.Key.Item)
+		a, leading, err := d.askInside(ctx, from, &g.ItemsTable, "GetItem", "TransactGetItems", g.Key.Item)
 		if err != nil {
 			return nil, err
 		}
+		in.gets = append(in.gets, table.GetRequest{Table: g.table(), Leading: leading, Key: g.Key.Item, Projection: b.Projection,
+			Consistent: true, Measure: in.measure()})
 		if !a.root {
 			a.attributes(names(g.Key.Item), projectionNames(b.Projection))
 		}
+		a.when("Select", selectOf(b.Projection))
 		a.when("ReturnConsumedCapacity", in.ReturnConsumedCapacity)
 		needs = append(needs, a.need)
 	}
@@ -91,13 +93,14 @@ func (d *Door) needTransactGet(ctx context.Context, from rouse.Origin, in *Trans
 }
 
 // askInside begins the need of a part of a transaction.
-func (d *Door) askInside(ctx context.Context, from rouse.Origin, t *ItemsTable, action, operation string, key item.Item) (ask, error) {
+func (d *Door) askInside(ctx context.Context, from rouse.Origin, t *ItemsTable, action, operation string, key item.Item) (a ask, leading *string, err error) {
 	if err := d.own(from, t.arn, t.table()); err != nil {
-		return ask{}, err
+		return ask{}, nil, err
 	}
-	a := d.ask(from, action, t.table(), "")
+	a = d.ask(from, action, t.table(), "")
 	a.when("EnclosingOperation", operation)
-	return a, d.leading(ctx, from, &a, t.table(), key)
+	leading, err = d.leading(ctx, from, &a, t.table(), key)
+	return a, leading, err
 }
 
 func (d *Door) transactGet(ctx context.Context, from rouse.Origin, in *TransactGetItemsInput) (*TransactGetItemsOutput, error) {
@@ -223,14 +226,16 @@ func (d *Door) needTransactWrite(ctx context.Context, from rouse.Origin, in *Tra
 			return nil, err
 		}
 		w.Measure, w.Collection = in.measure(), in.collect()
-		in.writes = append(in.writes, w)
-		a, err := d.askInside(ctx, from, &p.ItemsTable, p.action, "TransactWriteItems", p.key.Item)
+		a, leading, err := d.askInside(ctx, from, &p.ItemsTable, p.action, "TransactWriteItems", p.key.Item)
 		if err != nil {
 			return nil, err
 		}
+		w.Leading = leading
+		in.writes = append(in.writes, w)
 		if !a.root {
 			a.attributes(names(p.key.Item), updateNames(w.Update), conditionNames(w.Condition))
 		}
+		a.when("ReturnValues", returned("", p.ReturnValuesOnConditionCheckFailure))
 		a.when("ReturnConsumedCapacity", in.ReturnConsumedCapacity)
 		needs = append(needs, a.need)
 	}

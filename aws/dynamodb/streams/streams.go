@@ -62,6 +62,8 @@ type ListStreamsInput struct {
 	TableName               string `min:"3" max:"1024" pattern:"[a-zA-Z0-9_.:/-]+"`
 	Limit                   *int   `min:"1" max:"100"`
 	ExclusiveStartStreamArn string `min:"37" max:"1024"`
+
+	arn string // as the table was given; "" for a name
 }
 
 // ListStreamsOutput is a page of streams.
@@ -76,12 +78,16 @@ type StreamSummary struct{ StreamArn, TableName, StreamLabel string }
 // Prepare takes the name out of an ARN.
 func (in *ListStreamsInput) Prepare() error {
 	if a, err := rouse.ParseARN(in.TableName); err == nil && strings.HasPrefix(a.Resource, "table/") {
-		in.TableName = strings.TrimPrefix(a.Resource, "table/")
+		in.arn, in.TableName = in.TableName, strings.TrimPrefix(a.Resource, "table/")
 	}
 	return nil
 }
 
-func (d *Door) needList(context.Context, rouse.Origin, *ListStreamsInput) ([]rouse.Need, error) {
+func (d *Door) needList(_ context.Context, from rouse.Origin, in *ListStreamsInput) ([]rouse.Need, error) {
+	if in.arn != "" && in.arn != d.tables.ARN(account(from), in.TableName) {
+		return nil, rouse.Errorf(rouse.NotFound, "Requested resource not found: Table: %s not found", in.arn).
+			WithCode("ResourceNotFoundException")
+	}
 	return []rouse.Need{{Action: "dynamodb:ListStreams", Resource: "*"}}, nil
 }
 
