@@ -114,7 +114,7 @@ func BenchmarkRates(b *testing.B) {
 	table := `"` + cfg.Schema + `".kv`
 	r := newRaw(b, server, 24, map[string]string{"get": `select v from ` + table + ` where k = $1`, "begin": "begin", "commit": "commit",
 		"lock": `select pg_advisory_xact_lock(2, $1::int)`,
-		"set": `insert into ` + table + ` as o (k, x, v) values ($1, pg_current_xact_id(), $2) on conflict (k) do update set x = excluded.x, v = excluded.v`})
+		"set":  `insert into ` + table + ` as o (k, x, v) values ($1, pg_current_xact_id(), $2) on conflict (k) do update set x = excluded.x, v = excluded.v`})
 	pick := func() []byte { return key(rand.IntN(keys)) }
 	for _, c := range []struct {
 		name        string

@@ -127,10 +127,12 @@ begin
     end if;
   end if;
   if p_sk is not null then
-    update {s}.mark m set low = least(m.low, n.k), next = least(m.next, n.k)
-      from (select c.r, (array_agg(t.k order by t.k))[1] k from unnest(p_sk) t(k) cross join lateral
-        (select r, low, next from {s}.mark where r <= t.k order by r desc limit 1) c where t.k < c.low or t.k < c.next group by c.r) n
-      where m.r = n.r;
+    if exists (select from unnest(p_sk) t(k) where (select t.k < low or t.k < next from {s}.mark where r <= t.k order by r desc limit 1)) then
+      update {s}.mark m set low = least(m.low, n.k), next = least(m.next, n.k)
+        from (select c.r, (array_agg(t.k order by t.k))[1] k from unnest(p_sk) t(k) cross join lateral
+          (select r, low, next from {s}.mark where r <= t.k order by r desc limit 1) c where t.k < c.low or t.k < c.next group by c.r) n
+        where m.r = n.r;
+    end if;
     insert into {s}.kv as o (k, x, v) select t.k, me, t.v from unnest(p_sk, p_sv) t(k, v)
       on conflict (k) do update set x = excluded.x, v = excluded.v;
   end if;
