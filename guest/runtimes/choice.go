@@ -30,8 +30,8 @@ func display(k guest.Kind) string {
 	return "Python"
 }
 
-// For chooses the interpreter for a runtime's name: the same version, else the nearest newer, else the nearest older. Of
-// those that serve equally well it is one with the AWS SDK, which Lambda's have, if there is one.
+// For chooses the interpreter for a runtime's name: the same version, else the nearest newer, else the nearest older, where
+// one with the AWS SDK goes before one that is up to four versions nearer.
 // Errors are of Kind Unavailable when the language is not installed, Invalid for names that no interpreter serves.
 func (r *Registry) For(name string) (Choice, error) {
 	kind, asked, ok := parseName(name)
@@ -43,8 +43,7 @@ func (r *Registry) For(name string) (Choice, error) {
 		if e.Kind != kind {
 			continue
 		}
-		if best == nil || nearer(asked, level(kind, e), level(kind, *best)) ||
-			level(kind, e) == level(kind, *best) && e.SDK != "" && best.SDK == "" {
+		if best == nil || cost(asked, kind, e) < cost(asked, kind, *best) {
 			best = &e
 		}
 	}
@@ -67,20 +66,31 @@ func level(k guest.Kind, e Entry) int {
 	return v[1]
 }
 
-// nearer reports whether a is a better answer to want than b. Of equals the earlier stays: lists have the newest first.
-func nearer(want, a, b int) bool {
-	rank := func(n int) (class, distance int) {
-		switch {
-		case n == want:
-			return 0, 0
-		case n > want:
-			return 1, n - want
-		}
-		return 2, want - n
+// What an interpreter is off by. An AWS SDK, which Lambda's have, is worth a few versions: a function that imports it fails
+// without it at once, and most run on a neighbouring version.
+const (
+	costOlder = 100
+	costNoSDK = 4
+)
+
+// cost ranks an interpreter as an answer to want; of equals the earlier stays: lists have the newest first.
+func cost(want int, k guest.Kind, e Entry) int {
+	n := level(k, e)
+	var c int
+	switch {
+	case n == want && e.SDK != "":
+		return 0
+	case n == want:
+		return 1
+	case n > want:
+		c = n - want
+	default:
+		c = costOlder + want - n
 	}
-	ac, ad := rank(a)
-	bc, bd := rank(b)
-	return ac < bc || ac == bc && ad < bd
+	if e.SDK == "" {
+		c += costNoSDK
+	}
+	return c + 1
 }
 
 // parseName reads nodejs20.x and python3.12.

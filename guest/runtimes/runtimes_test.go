@@ -99,7 +99,7 @@ func TestNearest(t *testing.T) {
 	}
 }
 
-// TestNearestHasTheSDK: of interpreters that serve equally well, the one with the SDK; a nearer one without it is nearer.
+// TestNearestHasTheSDK: an interpreter with the SDK goes before one that is a few versions nearer, but for the version asked.
 func TestNearestHasTheSDK(t *testing.T) {
 	home := t.TempDir()
 	b := program(t, "Python 3.12.1")
@@ -114,7 +114,8 @@ func TestNearestHasTheSDK(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for asked, want := range map[string]string{"python3.11": "3.11.2", "python3.10": "3.11.2", "python3.12": "3.13.0", "python3.14": "3.13.0"} {
+	for asked, want := range map[string]string{"python3.11": "3.11.2", "python3.10": "3.11.2", "python3.12": "3.13.0", "python3.13": "3.13.0",
+		"python3.14": "3.11.2"} {
 		if c, err := r.For(asked); err != nil || c.Given.Version != want {
 			t.Errorf("For(%s): got %v, %v; want %s", asked, c.Given.Version, err, want)
 		}
