@@ -84,7 +84,7 @@ func project(value []byte, p *expr.Projection) (item.Item, error) {
 	if p == nil {
 		return item.Decode(value)
 	}
-	it, err := item.DecodeSome(value, p.Names()...)
+	it, err := item.DecodeSorted(value, p.Sorted())
 	if err != nil {
 		return nil, err
 	}

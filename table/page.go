@@ -3,6 +3,7 @@ package table
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/rouse-dev/rouse/kv"
@@ -26,7 +27,8 @@ type walk struct {
 	limit      int
 	consistent bool
 	measure    bool
-	fetch      bool // the items themselves are wanted, and the index does not carry all of each
+	names      []string // of the attributes that filter and projection need, ascending
+	fetch      bool     // the items themselves are wanted, and the index does not carry all of each
 }
 
 // DynamoDB's texts about starting keys.
@@ -155,57 +157,52 @@ func (w *walk) lacks(names []string) (missing []string) {
 
 // page walks.
 func (w *walk) page(ctx context.Context) (page Page, err error) {
-	var values [][]byte
-	var own, sizes int
+	var entries, values [][]byte
 	var full bool
 	err = w.s.store.View(ctx, func(v kv.View) error {
-		values, own, sizes, full = nil, 0, 0, false
 		if err := w.s.confirm(v); err != nil {
 			return err
 		}
-		for p, err := range v.Scan(w.r, w.limit) {
-			if err != nil {
-				return err
-			}
-			n, err := item.SizeOf(p.Value)
-			if err != nil {
-				return fmt.Errorf("table %s: read an item: %w", w.s.Name, err)
-			}
-			values = append(values, p.Value)
-			if sizes += n; sizes >= PageMax || w.limit > 0 && len(values) >= w.limit {
-				full = true
-				break
-			}
+		if entries, full, err = w.entries(v); err != nil {
+			return err
 		}
-		entries := values
-		if w.fetch {
-			if values, own, err = w.fetchAll(v, entries); err != nil {
-				return err
-			}
-			if len(values) < len(entries) {
-				full = true
-				sizes, err = sizeOf(entries[:len(values)])
-			}
-			if err != nil {
-				return err
-			}
-		}
-		if full {
-			page.Last, err = w.lastKey(entries[len(values)-1])
+		if values = entries; w.fetch {
+			values, err = w.fetchAll(v, entries)
 		}
 		return err
 	})
 	if err != nil {
 		return Page{}, err
 	}
-	page.Scanned = len(values)
-	if err := w.choose(&page, values); err != nil {
+	if page.Scanned, err = w.choose(ctx, &page, values); err == nil && (full || page.Scanned < len(entries)) {
+		page.Last, err = w.lastKey(entries[page.Scanned-1])
+	}
+	if err == nil && w.measure {
+		page.Capacity, err = w.capacity(entries[:page.Scanned], values[:page.Scanned])
+	}
+	if err != nil {
 		return Page{}, fmt.Errorf("table %s: read an item: %w", w.s.Name, err)
 	}
-	if w.measure {
-		page.Capacity = w.capacity(sizes, own)
-	}
 	return page, nil
+}
+
+// entries reads the items, or entries of the index, that are a page. full says that there may be more.
+func (w *walk) entries(v kv.View) (list [][]byte, full bool, err error) {
+	size := 0
+	for p, err := range v.Scan(w.r, w.limit) {
+		if err != nil {
+			return nil, false, err
+		}
+		n, err := item.SizeOf(p.Value)
+		if err != nil {
+			return nil, false, fmt.Errorf("table %s: read an item: %w", w.s.Name, err)
+		}
+		list = append(list, p.Value)
+		if size += n; size >= PageMax || w.limit > 0 && len(list) >= w.limit {
+			return list, true, nil
+		}
+	}
+	return list, false, nil
 }
 
 // confirm answers errStale when the table is not any more what the schema says.
@@ -242,57 +239,72 @@ func sizeOf(values [][]byte) (size int, err error) {
 
 // fetchAll reads the items of entries, of the first ones as many as make a page: a page of small entries may be of items
 // that are gigabytes.
-func (w *walk) fetchAll(v kv.View, entries [][]byte) (values [][]byte, size int, err error) {
+func (w *walk) fetchAll(v kv.View, entries [][]byte) (values [][]byte, err error) {
+	size := 0
 	for len(entries) > 0 {
 		n := min(fetchChunk, len(entries))
 		keys := make([][]byte, n)
 		for i, e := range entries[:n] {
 			it, err := item.DecodeSome(e, w.s.Key.Names()...)
 			if err != nil {
-				return nil, 0, err
+				return nil, err
 			}
 			keys[i] = w.s.ItemKey(it)
 		}
 		items, err := v.GetAll(keys)
 		if err != nil {
-			return nil, 0, err
+			return nil, err
 		}
 		for i, value := range items {
 			if value == nil {
-				return nil, 0, fmt.Errorf("table %s: index %s has an entry without its item (%x)", w.s.Name, w.x.Name, keys[i])
+				return nil, fmt.Errorf("table %s: index %s has an entry without its item (%x)", w.s.Name, w.x.Name, keys[i])
 			}
 			n, err := item.SizeOf(value)
 			if err != nil {
-				return nil, 0, err
+				return nil, err
 			}
 			values = append(values, value)
 			if size += n; size >= PageMax {
-				return values, size, nil
+				return values, nil
 			}
 		}
 		entries = entries[n:]
 	}
-	return values, size, nil
+	return values, nil
 }
 
-// choose filters and projects.
-func (w *walk) choose(page *Page, values [][]byte) error {
+// workMax is how many operands of filters are looked at for one page: about a second of one core. A filter of thousands
+// over hundreds of thousands of small items gets shorter pages.
+const workMax = 20_000_000
+
+// lookEach is how many items are looked at until it is asked whether somebody still waits.
+const lookEach = 256
+
+// choose filters and projects, and answers with how many items it has looked at: all, unless that is too much work.
+func (w *walk) choose(ctx context.Context, page *Page, values [][]byte) (int, error) {
 	if w.choice == SelectCount && w.filter == nil {
 		page.Count = len(values)
-		return nil
+		return len(values), nil
 	}
+	if w.filter != nil {
+		values = values[:min(len(values), max(1, workMax/max(1, w.filter.Operands())))]
+	}
+	w.names = w.wanted()
 	if w.choice != SelectCount {
 		page.Items = make([]item.Item, 0, len(values))
 	}
-	for _, value := range values {
+	for i, value := range values {
+		if i%lookEach == 0 && ctx.Err() != nil {
+			return 0, ctx.Err()
+		}
 		it, err := w.decode(value)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		if w.filter != nil {
 			ok, err := w.filter.Match(it)
 			if err != nil {
-				return err
+				return 0, err
 			}
 			if !ok {
 				continue
@@ -307,49 +319,56 @@ func (w *walk) choose(page *Page, values [][]byte) error {
 		}
 		page.Items = append(page.Items, it)
 	}
-	return nil
+	return len(values), nil
 }
 
 // decode reads what filter and projection need of an item.
 func (w *walk) decode(value []byte) (item.Item, error) {
-	switch {
-	case w.choice == SelectCount:
-		return item.DecodeSome(value, w.filter.Names()...)
-	case w.projection == nil:
+	if w.choice != SelectCount && w.projection == nil {
 		return item.Decode(value)
-	case w.filter == nil:
-		return item.DecodeSome(value, w.projection.Names()...)
 	}
-	return item.DecodeSome(value, w.names()...)
+	return item.DecodeSorted(value, w.names)
 }
 
-// names are the attributes that projection and filter name.
-func (w *walk) names() (names []string) {
-	if w.projection != nil {
+// wanted are the attributes that projection and filter name, in ascending order.
+func (w *walk) wanted() (names []string) {
+	switch {
+	case w.filter == nil && w.projection != nil:
+		return w.projection.Sorted()
+	case w.projection != nil:
 		names = append(names, w.projection.Names()...)
 	}
 	if w.filter != nil {
 		names = append(names, w.filter.Names()...)
 	}
-	return names
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
-// capacity counts what was read: entries (or items) and the items fetched for them.
-func (w *walk) capacity(size, own int) *Capacity {
+// capacity counts what was read: entries (or items), and the items fetched for them.
+func (w *walk) capacity(entries, items [][]byte) (*Capacity, error) {
 	rate := 0.5
 	if w.consistent {
 		rate = 1
 	}
 	c := &Capacity{Table: w.s.Name, Read: true}
-	if w.x == nil {
-		c.Own = capacity.Units(size, capacity.ReadUnit) * rate
-		c.Units = c.Own
-		return c
+	size, err := sizeOf(entries)
+	if err != nil {
+		return nil, err
 	}
-	if own > 0 {
+	n := capacity.Units(size, capacity.ReadUnit) * rate
+	if w.x == nil {
+		c.Own, c.Units = n, n
+		return c, nil
+	}
+	if w.fetch && len(items) > 0 {
+		own, err := sizeOf(items)
+		if err != nil {
+			return nil, err
+		}
 		c.Own = capacity.Units(own, capacity.ReadUnit) * rate
 		c.Units = c.Own
 	}
-	c.AddIndex(w.x.Name, w.x.Global, capacity.Units(size, capacity.ReadUnit)*rate)
-	return c
+	c.AddIndex(w.x.Name, w.x.Global, n)
+	return c, nil
 }

@@ -225,7 +225,7 @@ func (b *binding) condition(name string, text *string) *Condition {
 		b.err = within(name, err)
 		return nil
 	}
-	return &Condition{s}
+	return newCondition(s)
 }
 
 // projection binds a projection.
@@ -236,7 +236,7 @@ func (b *binding) projection(e *expression) *Projection {
 		return nil
 	}
 	tree := b.tree("ProjectionExpression", &s)
-	return &Projection{paths: s.paths, tree: tree}
+	return newProjection(s.paths, tree)
 }
 
 // update binds an update. DynamoDB looks at all names, all values, and the paths to write, before any operand.

@@ -184,19 +184,28 @@ func pathString(p item.Path) string {
 // project copies the parts of m that the paths below b lead to. It answers nil when there are none.
 func (b *branch) project(m item.Item) item.Item {
 	var out item.Item
-	for i := range b.kids {
-		kid := &b.kids[i]
-		v, ok := m[kid.step.Name]
-		if !ok {
-			continue
-		}
+	take := func(kid *branch, v item.Value) {
 		if v = kid.cut(v); v.IsAbsent() {
-			continue
+			return
 		}
 		if out == nil {
-			out = make(item.Item, len(b.kids))
+			out = make(item.Item, min(len(m), len(b.kids)))
 		}
 		out[kid.step.Name] = v
+	}
+	if len(m) < len(b.kids) { // thousands of paths are looked for in small items, too
+		for name, v := range m {
+			i, ok := slices.BinarySearchFunc(b.kids, name, func(kid branch, name string) int { return strings.Compare(kid.step.Name, name) })
+			if ok {
+				take(&b.kids[i], v)
+			}
+		}
+		return out
+	}
+	for i := range b.kids {
+		if v, ok := m[b.kids[i].step.Name]; ok {
+			take(&b.kids[i], v)
+		}
 	}
 	return out
 }

@@ -10,14 +10,76 @@ import (
 // Condition is a condition or a filter that is ready to be asked.
 type Condition struct {
 	scope
+	operands int
 }
+
+func newCondition(s scope) *Condition { return &Condition{s, s.cond.operands()} }
+
+// operands is how many operands there are below n, those of functions aside.
+func (n *condNode) operands() int {
+	count := len(n.args)
+	for i := range n.kids {
+		count += n.kids[i].operands()
+	}
+	return count
+}
+
+// Operands is about how many operands Match looks at, whatever the item: a measure of what it costs.
+func (c *Condition) Operands() int { return c.operands }
+
+// rememberMin is how many operands a condition has whose Match remembers what it compared.
+const rememberMin = 16
 
 // Match reports whether the condition holds for it. A missing attribute, or one of another type than a comparison
 // needs, makes the comparison false (and <> true); it is no error. It does not allocate, but a few bytes for the number
-// that size() is, and for comparing large sets whose elements stand in different orders. The error is for what DynamoDB
-// may refuse only on seeing an item; there is none today.
+// that size() is, and for comparing large sets whose elements stand in different orders: which a long condition does once
+// for each two values, however often it names them. The error is for what DynamoDB may refuse only on seeing an item;
+// there is none today.
 func (c *Condition) Match(it item.Item) (bool, error) {
-	return c.holds(&c.cond, it), nil
+	m := match{scope: &c.scope, it: it, remember: c.operands >= rememberMin}
+	return m.holds(&c.cond), nil
+}
+
+// match is one Match.
+type match struct {
+	*scope
+	it       item.Item
+	remember bool
+	known    map[pair]bool // what lists, maps and sets were compared, and whether it was so; nil: none yet
+}
+
+// pair is two values that are compared.
+type pair struct {
+	part bool // whether a contains b; else whether they are equal
+	a, b item.Identity
+}
+
+// equal is a.Equal(b).
+func (m *match) equal(a, b item.Value) bool {
+	if !m.remember || a.Type().IsKey() || a.Type() != b.Type() || a.Len() != b.Len() {
+		return a.Equal(b)
+	}
+	return m.recall(pair{false, a.Identity(), b.Identity()}, func() bool { return a.Equal(b) })
+}
+
+// contains is whether part is in v.
+func (m *match) contains(v, part item.Value) bool {
+	if !m.remember || v.Type() != item.TypeList {
+		return contains(v, part)
+	}
+	return m.recall(pair{true, v.Identity(), part.Identity()}, func() bool { return contains(v, part) })
+}
+
+func (m *match) recall(p pair, find func() bool) bool {
+	is, ok := m.known[p]
+	if !ok {
+		if m.known == nil {
+			m.known = map[pair]bool{}
+		}
+		is = find()
+		m.known[p] = is
+	}
+	return is
 }
 
 // Paths are all document paths in the condition, in the order of the text.
@@ -42,55 +104,66 @@ func topNames(paths []item.Path) []string {
 	return names
 }
 
-func (s *scope) holds(n *condNode, it item.Item) bool {
+func (m *match) holds(n *condNode) bool {
 	switch n.kind {
 	case condAnd:
 		for i := range n.kids {
-			if !s.holds(&n.kids[i], it) {
+			if !m.holds(&n.kids[i]) {
 				return false
 			}
 		}
 		return true
 	case condOr:
 		for i := range n.kids {
-			if s.holds(&n.kids[i], it) {
+			if m.holds(&n.kids[i]) {
 				return true
 			}
 		}
 		return false
 	case condNot:
-		return !s.holds(&n.kids[0], it)
+		return !m.holds(&n.kids[0])
 	case condCompare:
-		return compare(n.cmp, s.operandOf(&n.args[0], it), s.operandOf(&n.args[1], it))
+		return m.compare(n.cmp, m.operandOf(&n.args[0]), m.operandOf(&n.args[1]))
 	case condBetween:
-		v := s.operandOf(&n.args[0], it)
-		return compare(cmpGE, v, s.operandOf(&n.args[1], it)) && compare(cmpLE, v, s.operandOf(&n.args[2], it))
+		v := m.operandOf(&n.args[0])
+		return compare(cmpGE, v, m.operandOf(&n.args[1])) && compare(cmpLE, v, m.operandOf(&n.args[2]))
 	case condIn:
-		v := s.operandOf(&n.args[0], it)
+		v := m.operandOf(&n.args[0])
 		for i := range n.args[1:] {
-			if compare(cmpEQ, v, s.operandOf(&n.args[i+1], it)) {
+			if m.compare(cmpEQ, v, m.operandOf(&n.args[i+1])) {
 				return true
 			}
 		}
 		return false
 	}
-	return s.test(&n.args[0], it)
+	return m.test(&n.args[0])
 }
 
 // operandOf is the value of an operand of a condition; absent when the item does not have it.
-func (s *scope) operandOf(o *operand, it item.Item) item.Value {
+func (m *match) operandOf(o *operand) item.Value {
 	switch o.kind {
 	case operandPath:
-		v, _ := it.At(s.paths[o.slot])
+		v, _ := m.it.At(m.paths[o.slot])
 		return v
 	case operandValue:
-		return s.values[o.slot]
+		return m.values[o.slot]
 	}
-	n, ok := sizeOf(s.operandOf(&o.args[0], it)) // size is the only function that is a value here
+	n, ok := sizeOf(m.operandOf(&o.args[0])) // size is the only function that is a value here
 	if !ok {
 		return item.Value{}
 	}
 	return item.NewNumber(item.Int(int64(n)))
+}
+
+// compare compares two values as compare does.
+func (m *match) compare(c comparator, a, b item.Value) bool {
+	switch c {
+	case cmpEQ:
+		return !a.IsAbsent() && m.equal(a, b)
+	case cmpNE:
+		return a.IsAbsent() || !m.equal(a, b)
+	}
+	return compare(c, a, b)
 }
 
 // compare compares two values. An absent one equals nothing, not even another absent one.
@@ -136,22 +209,22 @@ func sizeOf(v item.Value) (int, bool) {
 }
 
 // test calls a function that is true or false.
-func (s *scope) test(o *operand, it item.Item) bool {
-	v := s.operandOf(&o.args[0], it)
+func (m *match) test(o *operand) bool {
+	v := m.operandOf(&o.args[0])
 	switch o.fn {
 	case fnAttributeExists:
 		return !v.IsAbsent()
 	case fnAttributeNotExists:
 		return v.IsAbsent()
 	}
-	w := s.operandOf(&o.args[1], it)
+	w := m.operandOf(&o.args[1])
 	switch o.fn {
 	case fnAttributeType:
 		return !v.IsAbsent() && v.Type().String() == w.Str()
 	case fnBeginsWith:
 		return beginsWith(v, w)
 	}
-	return contains(v, w)
+	return m.contains(v, w)
 }
 
 func beginsWith(v, prefix item.Value) bool {

@@ -39,7 +39,7 @@ func BindAttributesToGet(names []string) (*Projection, error) {
 		paths[i] = item.Path{{Name: name}}
 	}
 	tree, _ := grow(paths)
-	return &Projection{paths: paths, tree: tree}, nil
+	return newProjection(paths, tree), nil
 }
 
 // BindExpected makes a condition of Expected and ConditionalOperator, which is AND, OR or "" for AND. It is nil where
@@ -299,5 +299,5 @@ func (b *legacyCondition) condition(operator string) *Condition {
 		kind = condOr
 	}
 	b.s.expression = &expression{cond: condNode{kind: kind, kids: b.kids}}
-	return &Condition{b.s}
+	return newCondition(b.s)
 }

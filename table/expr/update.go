@@ -103,7 +103,8 @@ type application struct {
 	*Update
 	old    item.Item
 	create bool
-	room   int // elements that lists and sets may still be made of
+	room   int                // elements that lists and sets may still be made of
+	less   map[int]*item.Less // by slot: what several DELETEs take out is looked at once
 }
 
 // roomMax is how many elements an update may join into lists and sets. An element counts for at least a byte of an
@@ -143,7 +144,7 @@ func (u *application) act(a *action) outcome {
 		o = u.add(now, u.values[a.value.slot], a.legacy)
 	case sectionDelete:
 		now, _ := u.old.At(path)
-		o = less(now, u.values[a.value.slot])
+		o = u.subtract(now, a.value.slot)
 	}
 	if o.fault == faultNone && len(path)-1+o.value.Depth() > item.DepthMax {
 		return outcome{fault: faultRange, err: problem(textTooDeep)}
@@ -310,15 +311,23 @@ func (u *application) add(now, v item.Value, legacy bool) outcome {
 	return outcome{fault: faultType}
 }
 
-// less is what DELETE makes of the set at its path, which may be absent. A set without elements goes.
-func less(now, v item.Value) outcome {
+// subtract is what DELETE makes of the set at its path, which may be absent. A set without elements goes.
+func (u *application) subtract(now item.Value, slot int) outcome {
 	switch {
 	case now.IsAbsent():
 		return outcome{}
-	case now.Type() != v.Type():
+	case now.Type() != u.values[slot].Type():
 		return outcome{fault: faultType}
 	}
-	rest := item.Minus(now, v)
+	less := u.less[slot]
+	if less == nil {
+		if u.less == nil {
+			u.less = map[int]*item.Less{}
+		}
+		less = item.NewLess(u.values[slot])
+		u.less[slot] = less
+	}
+	rest := less.From(now)
 	return outcome{value: rest, remove: rest.IsAbsent()}
 }
 

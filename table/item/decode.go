@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"slices"
 	"unsafe"
 )
 
@@ -45,28 +46,38 @@ func DecodeSome(b []byte, names ...string) (Item, error) {
 	if err != nil {
 		return nil, err
 	}
-	it := make(Item, len(names))
-	for n := d.length(2); n > 0 && len(it) < len(names) && !d.bad; n-- {
-		name := d.text(d.length(1))
-		if !wanted(names, name) {
+	return d.some(len(names), func(name string) bool { return slices.Contains(names, name) })
+}
+
+// DecodeSorted is DecodeSome of names in ascending order, each once: it takes little longer for thousands of them.
+func DecodeSorted(b []byte, names []string) (Item, error) {
+	d, err := open(b)
+	if err != nil {
+		return nil, err
+	}
+	rest := names
+	return d.some(len(names), func(name string) bool {
+		i, ok := slices.BinarySearch(rest, name)
+		rest = rest[i:] // names ascend here too
+		return ok
+	})
+}
+
+// some reads the wanted attributes, of which there are most at most.
+func (d *decoder) some(most int, wanted func(name string) bool) (Item, error) {
+	n := d.length(2)
+	it := make(Item, min(n, most))
+	for ; n > 0 && len(it) < most && !d.bad; n-- {
+		if name := d.text(d.length(1)); wanted(name) {
+			it[name] = d.value(0)
+		} else {
 			d.skip(0)
-			continue
 		}
-		it[name] = d.value(0)
 	}
 	if d.bad {
 		return nil, errDamaged
 	}
 	return it, nil
-}
-
-func wanted(names []string, name string) bool {
-	for _, n := range names {
-		if n == name {
-			return true
-		}
-	}
-	return false
 }
 
 // SizeOf is the Item.Size of the item whose encoding is b. It reads a few bytes.

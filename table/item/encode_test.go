@@ -69,6 +69,11 @@ func TestDecodeSome(t *testing.T) {
 		if err != nil || !got.Equal(want) {
 			t.Fatalf("DecodeSome(%q): got %v, %v, want %v", names, got, err, want)
 		}
+		slices.Sort(names)
+		got, err = item.DecodeSorted(item.Append(nil, it), slices.Compact(names))
+		if err != nil || !got.Equal(want) {
+			t.Fatalf("DecodeSorted(%q): got %v, %v, want %v", names, got, err, want)
+		}
 	})
 }
 

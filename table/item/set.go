@@ -158,9 +158,24 @@ func Union(a, b Value) Value {
 
 // Minus is the set of the elements of a that b does not have. It is absent when none is left: there is no empty set.
 // Sets of different types panic.
-func Minus(a, b Value) Value {
-	mustBeSets(a, b)
-	in := searcher(b)
+func Minus(a, b Value) Value { return NewLess(b).From(a) }
+
+// Less takes the elements of a set out of others. Not safe for concurrent use.
+type Less struct {
+	set Value
+	in  func(Value) bool // nil: not made yet
+}
+
+// NewLess takes out the elements of set.
+func NewLess(set Value) *Less { return &Less{set: set} }
+
+// From is Minus of a and the set.
+func (l *Less) From(a Value) Value {
+	mustBeSets(a, l.set)
+	if l.in == nil {
+		l.in = searcher(l.set)
+	}
+	in := l.in
 	var rest []Value
 	for _, e := range a.elems() {
 		if !in(e) {

@@ -226,6 +226,17 @@ func (v Value) Depth() int {
 	return d + 1
 }
 
+// Identity tells values apart that are not the same memory. It is comparable, as a Value is not; equal values may have
+// different ones.
+type Identity struct {
+	p unsafe.Pointer
+	n uint32
+	t Type
+}
+
+// Identity is where the value is.
+func (v Value) Identity() Identity { return Identity{v.p, v.n, v.t} }
+
 // Equal reports whether two values are of the same type and equal: numbers by value, sets without order.
 func (v Value) Equal(o Value) bool {
 	if v.t != o.t || v.n != o.n {

@@ -53,6 +53,40 @@ func testPrefixes(t *testing.T, open Open) {
 	}
 }
 
+// testWork: a filter that takes much work for each item gets shorter pages, which together are all items.
+func testWork(t *testing.T, open Open) {
+	b := fresh(t, open)
+	b.create(definition("t", "p"))
+	const items = 12
+	for i := range items {
+		b.put("t", item.Item{"p": s(fmt.Sprint(i)), "v": n(i)})
+	}
+	list := make([]item.Value, 4_000_000) // operands; a page has room for twenty millions
+	minus := n(-1)
+	for i := range list {
+		list[i] = minus
+	}
+	list[len(list)-1] = n(7)
+	c, err := expr.BindFilter(map[string]expr.Comparison{"v": {Operator: "IN", List: list}}, "")
+	b.must(err)
+	r := table.ScanRequest{Table: "t", Filter: c, Measure: true}
+	pages, found, scanned := 0, 0, 0
+	for {
+		page, err := b.db.Scan(t.Context(), Account, r)
+		b.must(err)
+		pages, found, scanned = pages+1, found+page.Count, scanned+page.Scanned
+		if r.Start = page.Last; r.Start == nil {
+			break
+		}
+		if page.Scanned > 4 || pages > items {
+			t.Fatalf("page %d: got %d items, want 4 at most", pages, page.Scanned)
+		}
+	}
+	if pages < 3 || found != 1 || scanned != items {
+		t.Errorf("got %d pages, %d found of %d, want 3 or 4, 1 and %d", pages, found, scanned, items)
+	}
+}
+
 // testFetch: a page of a local index that has to read the items too is bounded by their size as well as by that of its
 // entries, and the pages are all of them, each once.
 func testFetch(t *testing.T, open Open) {

@@ -46,6 +46,7 @@ func Run(t *testing.T, open Open) {
 		{"Sizes", testSizes},
 		{"Prefixes", testPrefixes},
 		{"Fetch", testFetch},
+		{"Work", testWork},
 		{"Quotas", testQuotas},
 		{"Model", testModel},
 		{"Filters", testFilters},
