@@ -49,7 +49,7 @@ var ErrNoLogs = errors.New("cache: a store in memory has no logs")
 
 // Config of a Store.
 type Config struct {
-	MaxBytes int64            // of keys, values and Overhead; required
+	MaxBytes int64            // of keys and values, in the blocks that memory has, and Overhead; required
 	Now      func() time.Time // required; it does not go back
 
 	// Owner says whether a key stands for itself. Nil: every key does.
@@ -272,7 +272,7 @@ func (t *tx) GetAll(keys [][]byte) ([][]byte, error) {
 	return values, nil
 }
 
-func (t *tx) Set(key, value []byte) { t.put(key, append(make([]byte, 0, len(value)), value...)) }
+func (t *tx) Set(key, value []byte) { t.put(key, append([]byte{}, value...)) } // its capacity is the block that it takes
 
 func (t *tx) Delete(key []byte) { t.put(key, nil) }
 

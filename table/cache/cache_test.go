@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -162,7 +163,7 @@ func TestModel(t *testing.T) {
 			"": func(rt *rapid.T) {
 				used := int64(0)
 				for k, v := range model {
-					used += int64(len(k) + len(v) + cache.Overhead)
+					used += block(k) + block(v) + cache.Overhead
 				}
 				if got := s.Used(); got != used {
 					rt.Fatalf("Used: got %d, want %d", got, used)
@@ -172,6 +173,9 @@ func TestModel(t *testing.T) {
 	})
 }
 
+// block is what a string takes of memory.
+func block(s string) int64 { return int64(cap(append([]byte{}, s...))) }
+
 func has(m map[string]string, k string) bool {
 	_, ok := m[k]
 	return ok
@@ -180,8 +184,9 @@ func has(m map[string]string, k string) bool {
 // TestEviction: what was not used for longest goes first, with all that it owns, and the bound holds after every update.
 func TestEviction(t *testing.T) {
 	const size = 100
-	entry := int64(1 + size + cache.Overhead)
-	attached := int64(len("x/1") + cache.Overhead)
+	value := strings.Repeat("v", size)
+	entry := block("1") + block(value) + cache.Overhead
+	attached := block("x/1") + cache.Overhead
 	var gone []string
 	s := cache.New(cache.Config{
 		MaxBytes: 3*entry + 3*attached,
@@ -192,7 +197,6 @@ func TestEviction(t *testing.T) {
 			return [][]byte{[]byte("x/" + string(key))}
 		},
 	})
-	value := strings.Repeat("v", size)
 	put := func(k string) { set(t, s, k, value, "x/"+k, "") }
 	put("1")
 	put("2")
@@ -354,4 +358,30 @@ func filled(b *testing.B) (*cache.Store, [][]byte) {
 		}
 	}
 	return s, ks
+}
+
+// TestMemory: what is counted is what is taken, whatever the size of values.
+func TestMemory(t *testing.T) {
+	heap := func() int64 {
+		runtime.GC()
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	for _, size := range []int{10, 1100, 33_000} {
+		const most = 16 << 20
+		before := heap()
+		s := open(most)
+		value := strings.Repeat("v", size)
+		for i := range (most + most/4) / (size + cache.Overhead) {
+			set(t, s, fmt.Sprintf("a key as long as those of items mostly are, %032d", i), value)
+		}
+		used := s.Used()
+		took := heap() - before
+		runtime.KeepAlive(s)
+		if used > most || used < most*9/10 || took > used*11/10 {
+			t.Errorf("values of %d bytes: got %d counted and %d taken of %d", size, used, took, most)
+		}
+	}
 }

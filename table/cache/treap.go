@@ -17,7 +17,8 @@ type cell struct {
 
 func newCell(key, value []byte) *cell { return &cell{key: key, value: value, weight: rand.Uint32()} }
 
-func (c *cell) size() int64 { return int64(len(c.key) + len(c.value) + Overhead) }
+// size is what the cell takes of memory, which has blocks of certain sizes only.
+func (c *cell) size() int64 { return int64(cap(c.key) + cap(c.value) + Overhead) }
 
 // node is a node of the treap. It never changes once it was published.
 type node struct {
