@@ -172,25 +172,37 @@ func (b *bench) warm(language string) func(context.Context) (result, error) {
 			return r, err
 		}
 		defer s.stop()
-		url := b.base + "/" + language + "0"
-		if _, err := load(ctx, url, 64, time.Second); err != nil { // bring instances up
+		rouse := b.application(language)
+		if _, _, err := volley(ctx, rouse.address, warmClients, time.Second, rouse.shots); err != nil { // bring instances up
 			return r, err
 		}
-		var limit, rouse []float64
+		var limits, rates []float64
 		for range repeats {
-			a, err := load(ctx, s.url, 64, b.seconds)
+			a, _, err := volley(ctx, s.address, warmClients, b.seconds, same(plain("GET", s.address, "/", nil)))
+			if err != nil {
+				return r, fmt.Errorf("the limit: %w", err)
+			}
+			z, _, err := volley(ctx, rouse.address, warmClients, b.seconds, rouse.shots)
 			if err != nil {
 				return r, err
 			}
-			z, err := load(ctx, url, 64, b.seconds)
-			if err != nil {
-				return r, err
-			}
-			limit, rouse = append(limit, a), append(rouse, z)
+			limits, rates = append(limits, a), append(rates, z)
 		}
-		r.limit, r.rouse = median(limit), median(rouse)
+		r.limit, r.rouse = median(limits), median(rates)
 		return r, nil
 	}
+}
+
+const warmClients = 64
+
+// application is where a language's function is served, and what asks it.
+func (b *bench) application(language string) (a struct {
+	address string
+	shots   shots
+}) {
+	a.address = addressOf(b.base)
+	a.shots = same(plain("GET", a.address, "/"+language+"0", nil))
+	return a
 }
 
 // load returns answers per second.
@@ -230,27 +242,20 @@ func (b *bench) latency(language string) func(context.Context) (result, error) {
 			return r, err
 		}
 		defer s.stop()
-		url := b.base + "/" + language + "0"
-		c := &http.Client{}
-		if err := get(c, url); err != nil {
-			return r, err
-		}
-		var limit, rouse []float64
+		rouse := b.application(language)
+		var limits, times []float64
 		for range repeats {
-			for range 200 {
-				for _, m := range []struct {
-					url  string
-					into *[]float64
-				}{{s.url, &limit}, {url, &rouse}} {
-					t := time.Now()
-					if err := get(c, m.url); err != nil {
-						return r, err
-					}
-					*m.into = append(*m.into, millis(time.Since(t)))
-				}
+			_, at, err := volley(ctx, s.address, 1, b.seconds/3, same(plain("GET", s.address, "/", nil)))
+			if err != nil {
+				return r, fmt.Errorf("the limit: %w", err)
 			}
+			_, zt, err := volley(ctx, rouse.address, 1, b.seconds/3, rouse.shots)
+			if err != nil {
+				return r, err
+			}
+			limits, times = append(limits, millis(at)), append(times, millis(zt))
 		}
-		r.limit, r.rouse = median(limit), median(rouse)
+		r.limit, r.rouse = median(limits), median(times)
 		return r, ctx.Err()
 	}
 }

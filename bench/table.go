@@ -62,7 +62,7 @@ func (b *bench) table(prepare func() (operation string, next shots), rate bool) 
 		}
 		var limit, rouse []float64
 		for range repeats {
-			a, at, err := volley(ctx, s.address, connections, b.seconds, func(int, int) []byte { return bare })
+			a, at, err := volley(ctx, s.address, connections, b.seconds, same(bare))
 			if err != nil {
 				return r, fmt.Errorf("the limit: %w", err)
 			}
@@ -146,13 +146,12 @@ func putInput(pk, sk string) string {
 	return `{"TableName":"` + tableName + `","Item":{"pk":{"S":"` + pk + `"},"sk":{"S":"` + sk + `"},` + payload + `}}`
 }
 
-func (b *bench) same(operation, input string) (string, shots) {
-	request := signed(b.api, operation, []byte(input))
-	return operation, func(int, int) []byte { return request }
+func (b *bench) always(operation, input string) (string, shots) {
+	return operation, same(signed(b.api, operation, []byte(input)))
 }
 
 func (b *bench) getItem() (string, shots) {
-	return b.same("GetItem", `{"TableName":"`+tableName+`","Key":{"pk":{"S":"many"},"sk":{"S":"042"}}}`)
+	return b.always("GetItem", `{"TableName":"`+tableName+`","Key":{"pk":{"S":"many"},"sk":{"S":"042"}}}`)
 }
 
 // prepared makes different requests for each connection, which come round again and again.
@@ -169,12 +168,12 @@ func (b *bench) putItem() (string, shots) {
 }
 
 func (b *bench) countItem() (string, shots) {
-	return b.same("UpdateItem", `{"TableName":"`+tableName+`","Key":{"pk":{"S":"counter"},"sk":{"S":"0"}},`+
+	return b.always("UpdateItem", `{"TableName":"`+tableName+`","Key":{"pk":{"S":"counter"},"sk":{"S":"0"}},`+
 		`"UpdateExpression":"ADD n :one","ExpressionAttributeValues":{":one":{"N":"1"}}}`)
 }
 
 func (b *bench) queryItems() (string, shots) {
-	return b.same("Query", `{"TableName":"`+tableName+`","KeyConditionExpression":"pk = :p","ExpressionAttributeValues":{":p":{"S":"many"}}}`)
+	return b.always("Query", `{"TableName":"`+tableName+`","KeyConditionExpression":"pk = :p","ExpressionAttributeValues":{":p":{"S":"many"}}}`)
 }
 
 func (b *bench) transactItems() (string, shots) {

@@ -19,6 +19,9 @@ import (
 // shared with what is measured.
 type shots func(connection, i int) []byte
 
+// same asks the same again and again.
+func same(request []byte) shots { return func(int, int) []byte { return request } }
+
 // volley sends requests over kept connections, one at a time on each, and returns answers per second and the median time
 // of one. The same few hundred nanoseconds of client stand before limit and Rouse; net/http's own would be half of the limit.
 func volley(ctx context.Context, address string, connections int, d time.Duration, next shots) (rate float64, usual time.Duration, err error) {

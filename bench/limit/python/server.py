@@ -7,6 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and body in one write, or each answer waits for an acknowledgement
 
     def do_GET(self):
         body = json.dumps({"path": self.path, "sum": sum([1, 2, 3])}).encode()
@@ -20,4 +21,8 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+class Server(ThreadingHTTPServer):
+    request_queue_size = 128
+
+
+Server(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
