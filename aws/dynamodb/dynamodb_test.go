@@ -56,6 +56,9 @@ func TestNothingIsIgnored(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, what := range ignored {
+			if strings.Contains(what, "AWS has no such operation") {
+				continue // an old botocore knows less; of a misspelt name the right one is missing as well
+			}
 			t.Errorf("%s: %s is neither implemented nor refused", s.Name, what)
 		}
 	}
