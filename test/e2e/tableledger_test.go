@@ -33,6 +33,7 @@ func (f fate) String() string { return [...]string{"in doubt", "acknowledged", "
 type deed struct {
 	began, ended int64 // moments of the ledger; ended is 0 until an answer comes
 	fate         fate
+	forgone      bool   // it was in doubt, and is refused because it cannot happen any more
 	token        string // of a transaction that is sent again until it has an answer
 	changes      []*change
 	commit       string // where its records stand, once one was seen

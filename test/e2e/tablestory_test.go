@@ -20,7 +20,8 @@ type story struct {
 	definite bool
 
 	stream, shard string
-	next          string // iterator
+	next          string        // iterator
+	told          chan struct{} // buffer 1: a page was read that is not empty
 	heard         []streamRecord
 	taken         int // records of heard that were applied
 
@@ -62,7 +63,7 @@ func (r *streamRecord) print() [32]byte {
 const commitDigits = 31
 
 func newStory(c *client, l *ledger, definite bool) *story {
-	return &story{client: c, ledger: l, definite: definite, ids: map[string]bool{}, state: map[string]m{}, past: map[string][]version{}}
+	return &story{client: c, ledger: l, definite: definite, told: make(chan struct{}, 1), ids: map[string]bool{}, state: map[string]m{}, past: map[string][]version{}}
 }
 
 // open takes an iterator at the beginning.
@@ -116,7 +117,7 @@ func (s *story) hear(limit int) (n int, err error) {
 
 // follow reads the stream while the clients work. What it is told counts even if the node is killed the moment after.
 func (s *story) follow(stop <-chan struct{}) {
-	tick := time.NewTicker(5 * time.Millisecond)
+	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	for n := 1; ; n++ {
 		select {
@@ -124,7 +125,12 @@ func (s *story) follow(stop <-chan struct{}) {
 			return
 		case <-tick.C:
 		}
-		_, _ = s.hear(1 + n*37%100) // from the same place again, where there is no answer
+		if got, err := s.hear(1 + n*37%100); err == nil && got > 0 { // else from the same place again
+			select {
+			case s.told <- struct{}{}:
+			default:
+			}
+		}
 	}
 }
 
@@ -309,7 +315,7 @@ func (s *story) settled() (missing string) {
 func (s *story) forgo() {
 	for _, d := range s.ledger.deeds {
 		if s.definite && d.fate == doubted && d.token == "" && !slices.ContainsFunc(d.changes, func(c *change) bool { return c.seen }) {
-			d.fate = refused
+			d.fate, d.forgone = refused, true
 		}
 	}
 }
