@@ -37,42 +37,44 @@ func (t *Tables) setWork(tx kv.Tx, account string, d *schema.Record, index uint3
 	return setJSON(tx, t.at.Work(d.Number, index), work{Account: account, Table: d.Name, Number: d.Number, Index: index})
 }
 
-// fillAll does all back-fills that there are.
-func (t *Tables) fillAll(ctx context.Context, lease kv.Lease) error {
+// fillAll goes on with all back-fills that there are, some pages each, and reports whether there is more to do.
+func (t *Tables) fillAll(ctx context.Context, lease kv.Lease) (more bool, err error) {
 	list, err := t.pairs(ctx, t.at.Works(), worksMax)
 	if err != nil {
-		return fmt.Errorf("list back-fills: %w", err)
+		return false, fmt.Errorf("list back-fills: %w", err)
 	}
 	var errs []error // one table in trouble holds up no other
 	for _, p := range list {
 		var w work
+		some := false
 		err := json.Unmarshal(p.Value, &w)
 		if err == nil {
-			err = t.fill(ctx, lease, p.Key, w)
+			some, err = t.fill(ctx, lease, p.Key, w)
 		}
-		if err != nil {
+		if more = more || some; err != nil {
 			errs = append(errs, fmt.Errorf("back-fill table %s: %w", w.Table, err))
 		}
 	}
-	return errors.Join(errs...)
+	return more, errors.Join(errs...)
 }
 
 // Pages of a back-fill: so many items are listed in one View, and so many looked at in one Update.
 const (
 	fillPage  = 250
 	fillChunk = 25
+	fillPages = 8 // until another back-fill has its turn
 )
 
-// fill does one back-fill. The items are listed in a View and read again in small Updates, with the head: so each entry
+// fill goes on with one back-fill. The items are listed in a View and read again in small Updates, with the head: so each entry
 // is of the item as it is then, and from the moment on in which the index is there, writers keep it themselves.
-func (t *Tables) fill(ctx context.Context, lease kv.Lease, key []byte, w work) error {
-	for {
+func (t *Tables) fill(ctx context.Context, lease kv.Lease, key []byte, w work) (more bool, err error) {
+	for range fillPages {
 		s, err := t.fresh(ctx, w.Account, w.Table)
 		if rouse.KindOf(err) == rouse.NotFound || err == nil && s.Number != w.Number {
-			return t.drop(ctx, key) // the table is gone, and should have taken this along
+			return false, t.drop(ctx, key) // the table is gone, and should have taken this along
 		}
 		if err != nil {
-			return err
+			return false, err
 		}
 		r := layout.Below(s.ItemPrefix)
 		if w.Cursor != nil {
@@ -94,10 +96,10 @@ func (t *Tables) fill(ctx context.Context, lease kv.Lease, key []byte, w work) e
 			return nil
 		})
 		if err != nil {
-			return err
+			return false, err
 		}
 		if len(keys) == 0 {
-			return t.filled(ctx, lease, key, w)
+			return false, t.filled(ctx, lease, key, w)
 		}
 		for chunk := range slices.Chunk(keys, fillChunk) {
 			gone, err := t.fillSome(ctx, lease, s, key, &w, chunk)
@@ -105,10 +107,11 @@ func (t *Tables) fill(ctx context.Context, lease kv.Lease, key []byte, w work) e
 				break
 			}
 			if err != nil || gone {
-				return err
+				return false, err
 			}
 		}
 	}
+	return true, nil
 }
 
 // fillSome looks at the items of some keys. gone says that the work is not to go on.

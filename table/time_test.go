@@ -244,6 +244,57 @@ func TestExpiryAnew(t *testing.T) {
 	})
 }
 
+// TestUpkeepTogether: while one table is filled, for however long, others are filled too, dropped tables are swept and
+// streams are trimmed.
+func TestUpkeepTogether(t *testing.T) {
+	bubble(t, func(t *testing.T, e *engine) {
+		d := definition("events")
+		d.Stream = table.KeysOnly
+		e.create(d)
+		e.put("events", key("old"))
+		at, err := e.iterator("events", table.TrimHorizon, "")
+		e.must(err)
+		first := e.records(at).Records[0].Sequence
+		for _, name := range []string{"large", "small"} {
+			e.create(definition(name))
+		}
+		for i := range 120 { // 3,000 items are more than a turn
+			var batch []table.WriteRequest
+			for j := range 25 {
+				batch = append(batch, table.WriteRequest{Table: "large", Kind: table.Put, Item: key(fmt.Sprint(i, "-", j))})
+			}
+			_, err := e.BatchWrite(t.Context(), account, batch)
+			e.must(err)
+		}
+		e.put("small", key("x"))
+		blocked, calls := make(chan struct{}), 0
+		e.filled = func() {
+			if calls++; calls > 100 {
+				<-blocked
+			}
+		}
+		for _, name := range []string{"large", "small"} {
+			e.must(e.SetTTL(t.Context(), account, name, "ends", true))
+		}
+		pass(time.Minute)
+		if ttl, err := e.TTL(t.Context(), account, "small"); err != nil || ttl.Status != table.Enabled {
+			t.Errorf("small table: got %+v, %v, want it ENABLED while the large one is filled", ttl, err)
+		}
+		if ttl, err := e.TTL(t.Context(), account, "large"); err != nil || ttl.Status != table.Enabling {
+			t.Errorf("large table: got %+v, %v, want it ENABLING", ttl, err)
+		}
+		pass(25 * time.Hour)
+		if _, err := e.iterator("events", table.AtSequence, first); code(err) != "TrimmedDataAccessException" {
+			t.Errorf("a record of yesterday: got %v, want it trimmed while a table is filled", err)
+		}
+		close(blocked)
+		pass(time.Minute)
+		if ttl, err := e.TTL(t.Context(), account, "large"); err != nil || ttl.Status != table.Enabled {
+			t.Errorf("large table: got %+v, %v, want it ENABLED in the end", ttl, err)
+		}
+	})
+}
+
 // hooked is a store that calls a hook before its next update.
 type hooked struct {
 	kv.Store

@@ -100,25 +100,44 @@ func (t *Tables) maintain(ctx context.Context) {
 	}
 }
 
-// hold works while the lease is held.
+// hold works while the lease is held. Its duties do not wait for each other: a table of terabytes may be filled, or swept,
+// for a day, and streams are to be trimmed meanwhile.
 func (t *Tables) hold(ctx context.Context, lease kv.Lease) {
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	wg.Go(func() { t.onHint(ctx, lease, t.fillAll) })
+	wg.Go(func() { t.onHint(ctx, lease, t.bury) })
+	wg.Go(func() { t.repeat(ctx, lease, trimEvery, nil, t.trimStreams) })
+	select {
+	case <-ctx.Done():
+	case <-lease.Lost():
+	}
+}
+
+// duty is something to do for whoever has the lease. more says that it is not done yet.
+type duty func(ctx context.Context, lease kv.Lease) (more bool, err error)
+
+// onHint does a duty whenever a table was changed, and now and then.
+func (t *Tables) onHint(ctx context.Context, lease kv.Lease, do duty) {
 	hint, stop := t.cfg.Store.Wake(t.at.Upkeep())
 	defer stop()
-	tick := time.NewTicker(lookEvery)
+	t.repeat(ctx, lease, lookEvery, hint, do)
+}
+
+// repeat does a duty until ctx is done: at once again while there is more to do, then when there is a hint, or after a time.
+func (t *Tables) repeat(ctx context.Context, lease kv.Lease, every time.Duration, hint <-chan struct{}, do duty) {
+	tick := time.NewTicker(every)
 	defer tick.Stop()
-	var trimmed time.Time
-	for {
-		t.warn(ctx, t.fillAll(ctx, lease))
-		t.warn(ctx, t.bury(ctx, lease))
-		if now := t.cfg.Store.Now(); now.Sub(trimmed) >= trimEvery {
-			trimmed = now
-			t.warn(ctx, t.trimStreams(ctx, lease))
+	for ctx.Err() == nil {
+		more, err := do(ctx, lease)
+		t.warn(ctx, err)
+		if more && err == nil {
+			continue
 		}
 		select {
 		case <-ctx.Done():
-			return
-		case <-lease.Lost():
-			return
 		case <-hint:
 		case <-tick.C:
 		}
@@ -154,28 +173,33 @@ func (t *Tables) drop(ctx context.Context, key []byte) error {
 const buryPage = 1000
 
 // bury deletes what dropped tables and indexes have left.
-func (t *Tables) bury(ctx context.Context, lease kv.Lease) error {
+func (t *Tables) bury(ctx context.Context, lease kv.Lease) (more bool, err error) {
 	graves, err := t.pairs(ctx, t.at.Graves(), worksMax)
 	if err != nil {
-		return fmt.Errorf("list dropped tables: %w", err)
+		return false, fmt.Errorf("list dropped tables: %w", err)
 	}
+	var errs []error // one table in trouble holds up no other
 	for _, g := range graves {
-		account, number, index, err := t.at.ParseGrave(g)
-		if err != nil {
-			return err
-		}
-		prefix := t.at.Data(account, number)
-		if index > 0 {
-			prefix = schema.IndexPrefix(prefix, index)
-		}
-		if err := t.deleteAll(ctx, lease, layout.Below(prefix)); err != nil {
-			return fmt.Errorf("sweep dropped table: %w", err)
-		}
-		if err := t.drop(ctx, g.Key); err != nil {
-			return err
+		if err := t.buryOne(ctx, lease, g); err != nil {
+			errs = append(errs, fmt.Errorf("sweep dropped table: %w", err))
 		}
 	}
-	return nil
+	return len(graves) == worksMax, errors.Join(errs...)
+}
+
+func (t *Tables) buryOne(ctx context.Context, lease kv.Lease, g kv.Pair) error {
+	account, number, index, err := t.at.ParseGrave(g)
+	if err != nil {
+		return err
+	}
+	prefix := t.at.Data(account, number)
+	if index > 0 {
+		prefix = schema.IndexPrefix(prefix, index)
+	}
+	if err := t.deleteAll(ctx, lease, layout.Below(prefix)); err != nil {
+		return err
+	}
+	return t.drop(ctx, g.Key)
 }
 
 // deleteAll deletes the keys of a range that nobody writes to any more.
@@ -213,16 +237,17 @@ func (t *Tables) deleteAll(ctx context.Context, lease kv.Lease, r kv.Range) erro
 }
 
 // trimStreams deletes records that are older than StreamRetention, and streams that were turned off so long ago.
-func (t *Tables) trimStreams(ctx context.Context, lease kv.Lease) error {
+func (t *Tables) trimStreams(ctx context.Context, lease kv.Lease) (more bool, err error) {
 	r := t.at.Trims()
+	var errs []error // one stream in trouble holds up no other
 	for {
 		list, err := t.pairs(ctx, r, worksMax)
 		if err != nil || len(list) == 0 {
-			return err
+			return false, errors.Join(append(errs, err)...)
 		}
 		for _, p := range list {
 			if err := t.trimStream(ctx, lease, p.Key); err != nil && rouse.KindOf(err) != rouse.NotFound {
-				return fmt.Errorf("trim stream: %w", err)
+				errs = append(errs, fmt.Errorf("trim stream: %w", err))
 			}
 		}
 		r.From = tuple.After(list[len(list)-1].Key)
