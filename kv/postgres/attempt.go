@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -36,7 +35,6 @@ var (
 )
 
 func newAttempt(r reader, now func() time.Time) *attempt {
-	r.tell = true
 	return &attempt{reader: r, now: now, base: map[string]row{}, read: map[string]bool{}, overlay: map[string]write{}}
 }
 
@@ -86,16 +84,12 @@ func (a *attempt) lock(w wants, keys [][]byte) error {
 	c.net.SetDeadline(time.Now().Add(lockMax))
 	c.send("lock", int4(c.class), int4s(w.codes()))
 	c.sync()
-	c.send("snap")
 	rows := make([]row, len(keys))
 	if len(keys) > 0 {
 		c.send("all", array(oidBytea, present(keys)))
 	}
 	if err = c.flush(); err == nil {
 		err = c.result(nil)
-	}
-	if err == nil {
-		err = c.result(func(v [][]byte) error { a.snap = bytes.Clone(v[0]); return nil })
 	}
 	if err == nil && len(keys) > 0 {
 		err = c.result(into(&rows))
@@ -127,6 +121,7 @@ func (a *attempt) take(t *tx) {
 // request is the parameters of a commit.
 type request struct {
 	checked [][]byte // keys whose versions are compared, in the order in which the server numbers them
+	absent  bool     // some of them were absent: the server needs to know the snapshot
 	params  [][]byte
 	seq     int64
 }
@@ -174,7 +169,8 @@ func (a *attempt) request(c *session) request {
 	if len(a.held) > 0 {
 		wait, try = nil, slices.DeleteFunc(wait, func(c int32) bool { return c < 0 })
 	}
-	q.params = [][]byte{int4(c.class), int4s(wait), int4s(try), int8b(c.slot), int8b(q.seq), a.snap, array(oidBytea, q.checked),
+	q.absent = len(absent) > 0
+	q.params = [][]byte{int4(c.class), int4s(wait), int4s(try), int8b(c.slot), int8b(q.seq), array(oidBytea, q.checked),
 		array(oidXid8, versions), int4s(sorted(absent)), array(oidBytea, dead), int4s(sorted(deadStripes)), array(oidBytea, set),
 		array(oidBytea, values), array(oidBytea, names), array(oidBytea, records)}
 	return q
@@ -190,6 +186,12 @@ const finished = 0
 func (a *attempt) commit() (culprit []byte, err error) {
 	c, q := a.c, a.request(a.c)
 	c.notice = ""
+	answers := 2 // before that of finish
+	if q.absent {
+		c.send("note")
+	} else {
+		answers--
+	}
 	c.sync()
 	c.send("begin")
 	c.send("finish", q.params...)
@@ -200,7 +202,8 @@ func (a *attempt) commit() (culprit []byte, err error) {
 		c.sync()
 	}
 	verdict := int32(finished)
-	if err = c.flush(); err == nil {
+	err = c.flush()
+	for ; answers > 0 && err == nil; answers-- {
 		err = c.result(nil)
 	}
 	if err == nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -18,26 +19,32 @@ import (
 )
 
 // What should it cost? A Get is one packet out and one back, as the bare statement is. A Set is one of each and an fsync that
-// is shared; the same by hand is a transaction of a lock and an upsert in one pipeline (the token comes on top), and less than
-// that, without any lock, is the bare upsert. An Update reads first: two of each.
+// is shared; an Update reads first: two of each. Beside them runs the same by hand, the statements of the driver sent by pgx without
+// the driver; and as Bare what somebody would write who needs no locks, no versions and no truth about lost connections.
 
 // raw runs statements on connections of its own, as many as the store has.
-type raw struct{ conns chan *pgconn.PgConn }
+type raw struct{ conns chan *rawConn }
 
-func newRaw(b *testing.B, server *pgtest.Server, n int, statements map[string]string) *raw {
-	r := &raw{make(chan *pgconn.PgConn, n)}
-	for range n {
+type rawConn struct {
+	*pgconn.PgConn
+	slot, seq uint64
+}
+
+func newRaw(b *testing.B, server *pgtest.Server, n int, schema string, statements map[string]string) *raw {
+	r := &raw{make(chan *rawConn, n)}
+	for i := range n {
 		c, err := pgconn.Connect(b.Context(), server.URL())
 		if err != nil {
 			b.Fatal(err)
 		}
 		b.Cleanup(func() { c.Close(b.Context()) })
 		for name, sql := range statements {
-			if _, err := c.Prepare(b.Context(), name, sql, nil); err != nil {
+			if _, err := c.Prepare(b.Context(), name, strings.ReplaceAll(sql, "{s}", `"`+schema+`"`), nil); err != nil {
 				b.Fatal(err)
 			}
 		}
-		r.conns <- c
+		server.SQL(fmt.Sprintf(`select "%s".enter(%d)`, schema, i))
+		r.conns <- &rawConn{c, uint64(i), 0}
 	}
 	return r
 }
@@ -50,8 +57,8 @@ func (r *raw) exec(b *testing.B, statement string, params ...[]byte) error {
 	return c.ExecPrepared(b.Context(), statement, params, inBinary, inBinary).Read().Err
 }
 
-// transaction reads if told to, then locks, writes and commits: a trip for each.
-func (r *raw) transaction(b *testing.B, read bool, k, v []byte) error {
+// commit sends what the driver sends: reads if told to, then locks, writes and commits in a second trip.
+func (r *raw) commit(b *testing.B, read bool, k, v []byte) error {
 	c := <-r.conns
 	defer func() { r.conns <- c }()
 	p := c.StartPipeline(b.Context())
@@ -61,9 +68,10 @@ func (r *raw) transaction(b *testing.B, read bool, k, v []byte) error {
 			return err
 		}
 	}
+	c.seq++
+	lock := binary.BigEndian.AppendUint32(nil, uint32(rand.IntN(4096)*2+1))
 	p.SendQueryPrepared("begin", nil, nil, nil)
-	p.SendQueryPrepared("lock", [][]byte{{0, 0, k[10] & 15, k[11]}}, inBinary, inBinary)
-	p.SendQueryPrepared("set", [][]byte{k, v}, inBinary, inBinary)
+	p.SendQueryPrepared("finish", [][]byte{lock, amount(c.slot), amount(c.seq), k, v}, inBinary, inBinary)
 	p.SendQueryPrepared("commit", nil, nil, nil)
 	if err := results(p); err != nil {
 		return err
@@ -111,11 +119,14 @@ func BenchmarkRates(b *testing.B) {
 		}
 	}
 	server.SQL(`vacuum analyze`)
-	table := `"` + cfg.Schema + `".kv`
-	r := newRaw(b, server, 24, map[string]string{"get": `select v from ` + table + ` where k = $1`, "begin": "begin", "commit": "commit",
-		"lock": `select pg_advisory_xact_lock(2, $1::int)`,
-		"set":  `insert into ` + table + ` as o (k, x, v) values ($1, pg_current_xact_id(), $2) on conflict (k) do update set x = excluded.x, v = excluded.v`})
+	r := newRaw(b, server, 24, cfg.Schema, map[string]string{"get": `select x, v from {s}.kv where k = $1`,
+		"begin": `begin isolation level read committed`, "commit": `commit`,
+		"finish": `select {s}.finish(2, array[$1::int], null, $2::bigint, $3::bigint, null, null, null, null, null, array[$4::bytea], array[$5::bytea], null, null)`,
+		"upsert": `insert into {s}.kv as o (k, x, v) values ($1, pg_current_xact_id(), $2) on conflict (k) do update set x = excluded.x, v = excluded.v`})
 	pick := func() []byte { return key(rand.IntN(keys)) }
+	put := func() error {
+		return s.Update(b.Context(), func(tx kv.Tx) error { tx.Set(pick(), value); return nil })
+	}
 	for _, c := range []struct {
 		name        string
 		driver, raw func() error
@@ -123,16 +134,12 @@ func BenchmarkRates(b *testing.B) {
 		{"Get", func() error {
 			return s.View(b.Context(), func(v kv.View) error { _, _, err := v.Get(pick()); return err })
 		}, func() error { return r.exec(b, "get", pick()) }},
-		{"Set", func() error {
-			return s.Update(b.Context(), func(tx kv.Tx) error { tx.Set(pick(), value); return nil })
-		}, func() error { return r.transaction(b, false, pick(), value) }},
-		{"SetBare", func() error {
-			return s.Update(b.Context(), func(tx kv.Tx) error { tx.Set(pick(), value); return nil })
-		}, func() error { return r.exec(b, "set", pick(), value) }},
+		{"Set", put, func() error { return r.commit(b, false, pick(), value) }},
+		{"SetBare", put, func() error { return r.exec(b, "upsert", pick(), value) }},
 		{"Update", func() error {
 			k := pick()
 			return s.Update(b.Context(), func(tx kv.Tx) error { _, err := raise(tx, string(k)); return err })
-		}, func() error { return r.transaction(b, true, pick(), binary.BigEndian.AppendUint64(nil, 1)) }},
+		}, func() error { return r.commit(b, true, pick(), value) }},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			rate := func(fn func() error) float64 {

@@ -132,7 +132,6 @@ func (a *attempt) claim(k *claim) error {
 	c.send("claim", int4(c.class), bytesOf(k.r.From), to, boolean(k.r.Reverse), int4(int32(k.limit)), array(oidBytea, k.held))
 	c.send("commit")
 	c.sync()
-	c.send("snap")
 	c.send("claimed")
 	err = c.flush()
 	before := 3 // begin, claim, commit
@@ -141,9 +140,6 @@ func (a *attempt) claim(k *claim) error {
 	}
 	for ; before > 0 && err == nil; before-- {
 		err = c.result(nil)
-	}
-	if err == nil {
-		err = c.result(func(v [][]byte) error { a.snap = bytes.Clone(v[0]); return nil })
 	}
 	k.pairs, k.held = nil, nil
 	if err == nil {

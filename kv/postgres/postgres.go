@@ -20,7 +20,7 @@
 //
 // # A transaction
 //
-//	read   [snapshot, key]────▶ fn ──▶ [Sync, BEGIN, finish(locks, versions, writes), COMMIT, Sync]   two round trips
+//	read   [key, snapshot]────▶ fn ──▶ [Sync, BEGIN, finish(locks, versions, writes), COMMIT, Sync]   two round trips
 //	retry  [lock, Sync, snapshot, keys] ──▶ fn, fn, fn … ──▶ [Sync, BEGIN, finish, COMMIT, unlock]    two, for many
 //
 // finish is a function of the schema: what needs the answer of the statement before it is decided there. Snapshots are
@@ -173,7 +173,7 @@ var sessionParams = map[string]string{
 	"statement_timeout":                   "70s", // longer than any wait of ours
 	"idle_in_transaction_session_timeout": "30s",
 	"tcp_keepalives_idle":                 "15", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3",
-	"rouse.claimed": "{}",
+	"rouse.claimed": "{}", "rouse.snapshot": "1:1:",
 }
 
 // settings reads the URL. Errors do not repeat it: it may hold a password.

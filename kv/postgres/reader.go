@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"bytes"
 	"errors"
 	"time"
 
@@ -22,9 +21,6 @@ type reader struct {
 	began time.Time
 	over  bool
 	fail  error // of a read: the snapshot is gone
-
-	tell bool   // the snapshot itself is wanted
-	snap []byte // as the server writes it
 }
 
 // row is what is stored of a key.
@@ -57,7 +53,7 @@ func (r *reader) ask(send func(*session), each func(values [][]byte) error) erro
 		if err == nil {
 			return nil
 		}
-		first := r.snap == nil && r.fail == nil && r.c == nil
+		first := r.c == nil
 		if !first || !r.again(err) {
 			r.fail = err
 			return err
@@ -75,15 +71,9 @@ func (r *reader) askOnce(send func(*session), each func(values [][]byte) error) 
 		}
 		r.c, r.stop, r.began = c, stop, time.Now()
 		c.sync()
-		if r.tell {
-			c.send("snap")
-		}
 	}
 	send(r.c)
 	err := r.c.flush()
-	if err == nil && first && r.tell {
-		err = r.c.result(func(v [][]byte) error { r.snap = bytes.Clone(v[0]); return nil })
-	}
 	if err == nil {
 		err = r.c.result(each)
 	}
@@ -93,7 +83,7 @@ func (r *reader) askOnce(send func(*session), each func(values [][]byte) error) 
 	r.c.dead = true
 	if first {
 		r.close()
-		r.over, r.snap = false, nil
+		r.over = false
 	}
 	return err
 }

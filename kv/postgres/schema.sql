@@ -87,9 +87,9 @@ begin
   return (select class from {s}.meta);
 end $$;
 
--- Locks, validates, writes. 0: done. Otherwise nothing was written: n > 0: the n-th key that was read has changed; -1: a
+-- Locks, validates, writes. The snapshot that absent keys were read from stands in the setting rouse.snapshot. 0: done. Otherwise nothing was written: n > 0: the n-th key that was read has changed; -1: a
 -- stripe is held by others; -2: one of the keys read as absent may have come and gone.
-create function {s}.finish(p_class int, p_locks int[], p_tries int[], p_slot bigint, p_seq bigint, p_snap pg_snapshot,
+create function {s}.finish(p_class int, p_locks int[], p_tries int[], p_slot bigint, p_seq bigint,
   p_rk bytea[], p_rx xid8[], p_absent int[], p_dk bytea[], p_ds int[], p_sk bytea[], p_sv bytea[], p_ln bytea[], p_lv bytea[])
 returns int language plpgsql as $$
 declare
@@ -112,7 +112,8 @@ begin
       return bad;
     end if;
   end if;
-  if p_absent is not null and exists (select from {s}.gone g where g.s = any(p_absent) and not pg_visible_in_snapshot(g.x, p_snap)) then
+  if p_absent is not null and exists (select from {s}.gone g where g.s = any(p_absent)
+      and not pg_visible_in_snapshot(g.x, current_setting('rouse.snapshot')::pg_snapshot)) then
     return -2;
   end if;
   update {s}.token set n = p_seq, at = now() where s = p_slot and n = p_seq - 1;

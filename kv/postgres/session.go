@@ -57,7 +57,7 @@ func (s *Store) statements() map[string]string {
 	return map[string]string{
 		"begin":  `begin isolation level read committed`,
 		"commit": `commit`,
-		"snap":   `select pg_current_snapshot()`,
+		"note":   `select set_config('rouse.snapshot', pg_current_snapshot()::text, false)`,
 		"get":    `select x, v from {s}.kv where k = $1`,
 		"all":    `select t.i, kv.x, kv.v from unnest($1::bytea[]) with ordinality t(k, i) join {s}.kv on kv.k = t.k`,
 		"scan":   scan("k"),
@@ -66,7 +66,7 @@ func (s *Store) statements() map[string]string {
 		"lock": `select case when l & 1 = 1 then pg_advisory_lock($1::int, l >> 1) else pg_advisory_lock_shared($1::int, l >> 1) end ` +
 			`from unnest($2::int[]) l`,
 		"unlock":  `select pg_advisory_unlock_all()`,
-		"finish":  `select {s}.finish($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
+		"finish":  `select {s}.finish($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
 		"resolve": `select {s}.resolve($1, $2)`,
 		"claim":   `select {s}.claim($1, $2, $3, $4, $5, $6)`,
 		"claimed": `select kv.k, kv.x, kv.v from unnest(current_setting('rouse.claimed')::bytea[]) k join {s}.kv using (k)`,
