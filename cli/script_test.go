@@ -26,7 +26,7 @@ import (
 )
 
 // patience is how long a script waits for anything. A machine that is busy needs some; a script that needs all of it fails.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"rouse": func() {
