@@ -85,7 +85,8 @@ func (t *Tables) Describe(ctx context.Context, account, name string) (*Descripti
 	return t.counted(ctx, s)
 }
 
-// Schema is as Describe, without the counts, and perhaps a moment old: for those who ask before every call.
+// Schema is as Describe, without the counts, and perhaps as it was when this node last read it: for those who ask before
+// every call, which will notice.
 func (t *Tables) Schema(ctx context.Context, account, name string) (*Description, error) {
 	s, err := t.known(ctx, account, name)
 	if err != nil {

@@ -20,12 +20,6 @@ func (d *Door) batchOperations() []wire.Operation {
 	}
 }
 
-// Limits of batches.
-const (
-	batchGetMax   = 100
-	batchWriteMax = 25
-)
-
 // BatchGetItemInput asks for items of several tables.
 type BatchGetItemInput struct {
 	Measured
@@ -148,7 +142,7 @@ func (k *KeysAndAttributes) parse(d *Door, name string, total *int) (table.Batch
 			return r, invalid("Provided list of item keys contains duplicates")
 		}
 		seen[string(buf)] = true
-		if *total++; *total > batchGetMax {
+		if *total++; *total > table.BatchGetMax {
 			return r, invalid("Too many items requested for the BatchGetItem call")
 		}
 		r.Keys = append(r.Keys, key.Item)
@@ -283,7 +277,7 @@ func (in *BatchWriteItemInput) parse() error {
 			} else if r.Key = w.DeleteRequest.Key.Item; w.DeleteRequest.Key.Err != nil {
 				return w.DeleteRequest.Key.Err
 			}
-			if in.writes = append(in.writes, r); len(in.writes) > batchWriteMax {
+			if in.writes = append(in.writes, r); len(in.writes) > table.BatchWriteMax {
 				return invalid("Too many items requested for the BatchWriteItem call")
 			}
 		}

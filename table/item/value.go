@@ -63,19 +63,6 @@ func (t Type) Elem() Type {
 	return TypeAbsent
 }
 
-// SetOf is the type of a set of elements of type t; absent when there is none.
-func SetOf(t Type) Type {
-	switch t {
-	case TypeString:
-		return TypeStringSet
-	case TypeNumber:
-		return TypeNumberSet
-	case TypeBinary:
-		return TypeBinarySet
-	}
-	return TypeAbsent
-}
-
 // Value is one attribute value. It is immutable, sixteen bytes, and safe for concurrent use. The zero Value is absent.
 // The accessors answer the zero of their result when the value is of another type. Values are compared by Equal; == does
 // not compile.
