@@ -77,7 +77,7 @@ func (p *puppet) dial() *wire {
 		p.t.Fatal(err)
 	}
 	p.t.Cleanup(func() { c.Close() })
-	if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(2 * time.Minute)); err != nil {
 		p.t.Fatal(err)
 	}
 	return &wire{t: p.t, c: c, r: bufio.NewReader(c)}
@@ -161,7 +161,7 @@ func newStage(t *testing.T) *stage {
 
 // load starts Load and returns its error later.
 func (s *stage) load(fn guest.Function) <-chan error {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	errs := make(chan error, 1)
 	go func() {
 		defer cancel()
@@ -189,7 +189,7 @@ func (s *stage) invoke(c guest.Call) <-chan *outcome {
 	if c.Event == nil {
 		c.Event = []byte(`{"n":1}`)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	ch := make(chan *outcome, 1)
 	go func() {
 		defer cancel()

@@ -47,14 +47,14 @@ func TestPagesOfSeveralNodes(t *testing.T) {
 	nodes := []*meter.Meter{open(t, store), open(t, store)}
 	begin := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	var want []string
-	for i := range 5000 {
+	for i := range 2000 {
 		r := attempt(fmt.Sprint("f", i%3), meter.OK, time.Second)
 		r.ID, r.At = fmt.Sprintf("%04d", i), begin.Add(time.Duration(i)*time.Millisecond)
 		nodes[i%2].Record(r)
 		if i%3 == 0 {
 			want = append(want, r.ID)
 		}
-		if i%1301 == 0 {
+		if i%601 == 0 {
 			for _, n := range nodes {
 				if err := n.Flush(t.Context()); err != nil {
 					t.Fatal(err)
@@ -68,7 +68,7 @@ func TestPagesOfSeveralNodes(t *testing.T) {
 		}
 	}
 	slices.Reverse(want)
-	for _, page := range []int{7, 400, 1000} {
+	for _, page := range []int{40, 400, 1000} {
 		if got := ids(t, nodes[0], "f0", page); !slices.Equal(got, want) {
 			t.Errorf("pages of %d: %d records of f0, want %d, newest first", page, len(got), len(want))
 		}

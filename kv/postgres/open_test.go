@@ -119,7 +119,9 @@ func TestTLS(t *testing.T) {
 	}
 	holder := server.Session(t)
 	holder.Send(`select pg_advisory_lock((select class from "` + schema + `".meta), s) from generate_series(0, 4095) s;`)
-	waitFor(t, "somebody to hold all locks", func() bool { return server.SQL(`select count(*) from pg_locks where locktype = 'advisory'`) >= "4096" })
+	waitFor(t, "somebody to hold all locks", func() bool {
+		return server.SQL(`select count(*) >= 4096 from pg_locks where locktype = 'advisory'`) == "t"
+	})
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	began := time.Now()
