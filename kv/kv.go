@@ -28,9 +28,10 @@
 //	pebble    locks = striped, fair; the first attempt takes none, but may not write what others have locked. Validation by
 //	          hashed versions under one commit lock; ApplyNoSyncWait inside (one hot key: 42 k/s; with the fsync inside
 //	          2.2 k/s), SyncWait outside.
-//	postgres  READ COMMITTED, advisory xact locks, check, writes, COMMIT: one pipeline, one round trip. Locks
-//	          are hashed to 4,096 stripes so that a large transaction cannot exhaust the lock table. Version = writer's
-//	          xid8, so absent -> present -> absent is seen. PostgreSQL >= 14 only: CockroachDB has neither advisory locks nor
+//	postgres  BEGIN, one function that locks, checks and writes, COMMIT: one packet, one round trip. Locks are advisory and
+//	          hashed to 4,096 stripes, so that a large transaction cannot exhaust the lock table; those of a retry are the
+//	          session's, because they come before its snapshot. Version = writer's xid8, of absent keys their stripe's, so
+//	          absent -> present -> absent is seen. PostgreSQL >= 14 only: CockroachDB has neither advisory locks nor
 //	          LISTEN nor xid8; another engine is another driver.
 package kv
 
@@ -68,7 +69,7 @@ type Store interface {
 
 	// Update runs fn, perhaps several times, and commits. fn does no I/O, starts nothing, and writes only through tx.
 	// nil: durable. Any error but ErrUnknown: nothing happened. The driver resolves a lost COMMIT itself by the attempt's
-	// token (a row on PostgreSQL, reaped after an hour) and returns ErrUnknown only if the store stays away beyond ctx.
+	// token (a row of the connection on PostgreSQL) and returns ErrUnknown only if the store stays away beyond ctx.
 	Update(ctx context.Context, fn func(Tx) error) error
 
 	// Claim takes up to limit of the first keys of r that no concurrent Claim holds, deletes them, and runs fn in the same
