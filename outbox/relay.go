@@ -178,9 +178,14 @@ func (r *relay) drain(ctx context.Context) (more bool, err error) {
 	return true, nil
 }
 
-// fatal reports whether err concerns the whole shard and not a record.
+// errMoved is the answer of a transaction that found the cursor elsewhere than its owner left it: one whose outcome nobody
+// knew has been carried out after all.
+var errMoved = errors.New("outbox: the cursor has moved")
+
+// fatal reports whether err concerns the whole shard and not a record: then it is taken anew, from where the store says.
 func (r *relay) fatal(ctx context.Context, err error) bool {
-	return ctx.Err() != nil || errors.Is(err, kv.ErrFenced) || errors.Is(err, kv.ErrClosed)
+	return ctx.Err() != nil || errors.Is(err, kv.ErrFenced) || errors.Is(err, kv.ErrClosed) ||
+		errors.Is(err, kv.ErrUnknown) || errors.Is(err, errMoved)
 }
 
 func (r *relay) read(ctx context.Context, q *queue) ([]entry, error) {
@@ -201,6 +206,14 @@ func (r *relay) advance(ctx context.Context, q *queue, entries []entry, move fun
 	err := r.cfg.Store.Update(ctx, func(tx kv.Tx) error {
 		if err := r.lease.Guard(tx); err != nil {
 			return err
+		}
+		var at kv.Pos
+		b, _, err := tx.Get(cursorOf(r.shard, q.name))
+		if err != nil {
+			return err
+		}
+		if copy(at[:], b); at != q.cursor {
+			return errMoved
 		}
 		for _, e := range entries {
 			if err := move(tx, e.Record); err != nil {
