@@ -185,7 +185,7 @@ const finished = 0
 // culprit is the key that changed, if one is known. An error that is errLost leaves the outcome open.
 func (a *attempt) commit() (culprit []byte, err error) {
 	c, q := a.c, a.request(a.c)
-	c.notice = ""
+	c.unwaited = false
 	answers := 2 // before that of finish
 	if q.absent {
 		c.send("note")
@@ -223,9 +223,9 @@ func (a *attempt) commit() (culprit []byte, err error) {
 		c.locked = c.result(nil) != nil
 	}
 	switch {
-	case verdict == finished && (c.notice == codeCanceled || c.notice == codeShutdown):
+	case verdict == finished && c.unwaited:
 		// It is committed here, but a standby that should have it before anybody hears of it may not.
-		return nil, fmt.Errorf("%w: the server did not wait for its standby", kv.ErrUnknown)
+		return nil, fmt.Errorf("%w: %w", kv.ErrUnknown, errNoStandby)
 	case verdict == finished:
 		return nil, nil
 	case verdict > 0 && int(verdict) <= len(q.checked):
@@ -238,7 +238,6 @@ func (a *attempt) commit() (culprit []byte, err error) {
 // SQLSTATEs that matter.
 const (
 	codeCanceled   = "57014"
-	codeShutdown   = "57P01"
 	codeDeadlock   = "40P01"
 	codeNoRoom     = "53200" // no shared memory for another lock
 	codeNotWaited  = "55P03"

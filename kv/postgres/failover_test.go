@@ -1,6 +1,8 @@
 package postgres_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -79,6 +81,47 @@ func TestFailOver(t *testing.T) {
 	}
 	if got := from.Epoch(); got != before+1 {
 		t.Errorf("epoch after a fail-over: got %d, want %d", got, before+1)
+	}
+}
+
+// TestNoStandby: a commit that is cut off while it waits for a standby is not acknowledged before one has it.
+func TestNoStandby(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Start(t, pgtest.Config{Getenv: os.Getenv, Sync: true})
+	s := server.Open(t, postgres.Config{Schema: pgtest.Schema()})
+	var writers sync.WaitGroup // several sessions: the question goes through another than the commit
+	for w := range 8 {
+		writers.Go(func() { set(t, s, fmt.Sprint("k", w), "v") })
+	}
+	writers.Wait()
+	configure := func(names string) {
+		server.SQL("alter system set synchronous_standby_names = '" + names + "'")
+		server.SQL("select pg_reload_conf()")
+	}
+	waits := func(query string) func() bool {
+		return func() bool {
+			return server.SQL("select count(*) from pg_stat_activity where wait_event = 'SyncRep' and query like '"+query+"'") != "0"
+		}
+	}
+	for _, end := range []string{"pg_terminate_backend", "pg_cancel_backend"} {
+		configure("none")
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() {
+			ended <- s.Update(ctx, func(tx kv.Tx) error { tx.Set([]byte("k"), []byte(end)); return nil })
+		}()
+		waitFor(t, "a commit that waits for its standby", waits("commit"))
+		server.SQL("select " + end + "(pid) from pg_stat_activity where wait_event = 'SyncRep' and query = 'commit'")
+		if end == "pg_terminate_backend" {
+			waitFor(t, "a question that waits for the standby", waits("%"))
+			cancel()
+		}
+		if err := <-ended; !errors.Is(err, kv.ErrUnknown) {
+			t.Errorf("Update that no standby has, after %s: got %v, want %v", end, err, kv.ErrUnknown)
+		}
+		cancel()
+		configure("")
+		waitFor(t, "the end of all waiting", func() bool { return !waits("%")() })
 	}
 }
 

@@ -151,8 +151,12 @@ begin
   if found then
     return 0;
   end if;
-  return case when exists (select from {s}.token where s = p_slot and n = p_seq) then 1
-    when exists (select from {s}.token where s = p_slot and n = -1) then 0 else -1 end;
+  -- Written once more: this commit waits for the standbys as that one should have.
+  update {s}.token set at = now() where s = p_slot and n = p_seq;
+  if found then
+    return 1;
+  end if;
+  return case when exists (select from {s}.token where s = p_slot and n = -1) then 0 else -1 end;
 end $$;
 
 -- Holds, until the connection lets go of all, up to p_max of the first keys of a range that nobody else holds, or those of

@@ -34,8 +34,9 @@ type session struct {
 	syncs   int  // Syncs whose answer has not been read yet
 	locked  bool // it holds locks that outlive a transaction
 	dead    bool // its stream is useless
-	notice  string
 	expires time.Time
+
+	unwaited bool // the server said that it has committed without waiting for its standbys
 }
 
 // sessionLife is how long a connection is used: less than tokens are kept, so that a token's row outlives its connection.
@@ -223,7 +224,7 @@ func (c *session) other(m pgproto3.BackendMessage) {
 	case *pgproto3.ReadyForQuery:
 		c.syncs--
 	case *pgproto3.NoticeResponse:
-		c.notice = m.Code
+		c.unwaited = c.unwaited || m.Routine == "SyncRepWaitForLSN" // its text is translated, and it has no code
 	}
 }
 
@@ -260,6 +261,9 @@ func (c *session) settle() {
 
 // errLost marks errors after which a session is gone, and with it the knowledge of what became of its last request.
 var errLost = errors.New("connection lost")
+
+// errNoStandby: committed, but somebody had the server not wait for the standbys that should have it too.
+var errNoStandby = errors.New("the server did not wait for its standby")
 
 func lost(err error) error { return fmt.Errorf("%w: %w", errLost, err) }
 

@@ -163,6 +163,7 @@ func (s *Store) briefly(ctx context.Context, name string, params [][]byte, each 
 	}
 	defer s.writers.giveBack(c)
 	defer c.watch(ctx, time.Now().Add(commitMax))()
+	c.unwaited = false
 	c.sync()
 	c.send("begin")
 	c.send(name, params...)
@@ -173,6 +174,9 @@ func (s *Store) briefly(ctx context.Context, name string, params [][]byte, each 
 		if err == nil {
 			err = c.result(f)
 		}
+	}
+	if err == nil && c.unwaited {
+		err = lost(errNoStandby)
 	}
 	if err != nil {
 		c.dead = true
