@@ -310,7 +310,7 @@ class LambdaContext:
 # --- the loop -----------------------------------------------------------------------------------------------------------
 
 
-def initialise(message, ahead):
+def initialise(message, ahead, endpoint):
     """Becomes the function. Returns its handler and whether that writes its answer itself, or None when it failed."""
     m = json.loads(message)
     os.environ.update(m["env"])
@@ -325,6 +325,7 @@ def initialise(message, ahead):
     ]
     if ahead:
         ahead.forget(sys.path[:3])
+    endpoint.install()
     os.chdir(m["taskRoot"])
     setup_logging()
     try:
@@ -386,7 +387,7 @@ def main():
         os.set_inheritable(fd, False)
     if sys.path and os.path.abspath(sys.path[0]) == HERE:
         del sys.path[0]  # this folder is no place to import from
-    ahead, reads = None, []
+    ahead, reads, endpoint = None, [], own("endpoint")
     if len(sys.argv) > 1:
         ahead = own("preload")
         reads = ahead.preload()
@@ -405,7 +406,7 @@ def main():
         head = json.loads(message[4:size])
         own("cache").keep(head["root"], head["files"], message[size:])
         kind, message = read_frame(stream)
-    loaded = initialise(message, ahead)
+    loaded = initialise(message, ahead, endpoint)
     if loaded is None:
         read_frame(stream)
         os._exit(1)
