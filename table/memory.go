@@ -24,8 +24,9 @@ type ground interface {
 
 // caches is the cache tables that this node has used, by number.
 type caches struct {
-	mu sync.Mutex
-	m  map[uint64]*memory // guarded by mu
+	budget *cache.Budget // of all
+	mu     sync.Mutex
+	m      map[uint64]*memory // guarded by mu
 }
 
 // memory is the items of one cache table.
@@ -56,6 +57,10 @@ func (s *handle) shape() string {
 	return shape
 }
 
+func (c *caches) init(maxBytes int64) {
+	c.budget, c.m = cache.NewBudget(maxBytes), map[uint64]*memory{}
+}
+
 // of is the ground of a cache table.
 func (c *caches) of(t *Tables, s *handle) ground {
 	c.mu.Lock()
@@ -64,14 +69,15 @@ func (c *caches) of(t *Tables, s *handle) ground {
 	if m != nil && m.shape == s.shape() {
 		return m
 	}
-	if c.m == nil {
-		c.m = map[uint64]*memory{}
+	if m != nil {
+		m.Close()
 	}
 	s.gains.Reset()
 	m = &memory{account: s.account, name: s.Name, shape: s.shape()}
 	m.Store = cache.New(cache.Config{
 		MaxBytes: s.CacheBytes,
 		Now:      t.cfg.Store.Now,
+		Budget:   c.budget,
 		Owner:    s.owns,
 		Evict:    func(key, value []byte) [][]byte { return s.evict(t, key, value) },
 	})
@@ -79,10 +85,14 @@ func (c *caches) of(t *Tables, s *handle) ground {
 	return m
 }
 
+// drop forgets a table.
 func (c *caches) drop(number uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.m, number)
+	if m := c.m[number]; m != nil {
+		m.Close()
+		delete(c.m, number)
+	}
 }
 
 func (c *caches) all() []*memory {
@@ -151,6 +161,7 @@ func (c *caches) dropIf(m *memory) {
 	defer c.mu.Unlock()
 	for number, o := range c.m {
 		if o == m {
+			m.Close()
 			delete(c.m, number)
 		}
 	}

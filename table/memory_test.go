@@ -89,6 +89,61 @@ func TestCacheTable(t *testing.T) {
 	})
 }
 
+// TestCacheTablesTogether: cache tables keep within the bound of the node together, each has what it needs as long as there is
+// room, what was not used for longest goes first whichever table it is in, and a dropped table gives its room back.
+func TestCacheTablesTogether(t *testing.T) {
+	bubble(t, func(t *testing.T, e *engine) {
+		const tables, perTable = 12, 200
+		name := func(n int) string { return fmt.Sprint("sessions-", n) }
+		has := func(n int) (items int) {
+			for i := range perTable {
+				if e.has(name(n), fmt.Sprint(i)) {
+					items++
+				}
+			}
+			return items
+		}
+		fill := func(n int) {
+			for i := range perTable {
+				it := key(fmt.Sprint(i))
+				it["user"], it["body"] = str("u"), str(strings.Repeat("b", 1500)) // 4 KB with the entry: a table has 800 KB
+				e.put(name(n), it)
+			}
+		}
+		for n := range tables {
+			e.create(cached(name(n)))
+			fill(n)
+			if got := has(n); got != perTable {
+				t.Errorf("table %d, just filled: got %d items, want %d", n, got, perTable)
+			}
+			if got := has(0); got != perTable {
+				t.Errorf("table 0, in use: got %d items when %d tables were filled, want %d", got, n+1, perTable)
+			}
+		}
+		sum := int64(0)
+		for n := range tables {
+			d, err := e.Describe(t.Context(), account, name(n))
+			e.must(err)
+			sum += d.SizeBytes + d.GlobalIndexes[0].SizeBytes
+		}
+		if sum > cacheBytes || sum < cacheBytes/2 {
+			t.Errorf("%d tables hold %d bytes of items and entries together, want some less than %d", tables, sum, cacheBytes)
+		}
+		if first, last := has(1), has(tables-2); first != 0 || last != perTable {
+			t.Errorf("got %d items in the table not used for longest and %d in one used lately, want 0 and %d", first, last, perTable)
+		}
+		for n := range tables - 1 {
+			_, err := e.Delete(t.Context(), account, name(n+1))
+			e.must(err)
+		}
+		e.create(cached(name(1)))
+		fill(1)
+		if got := has(0) + has(1); got != 2*perTable {
+			t.Errorf("after the others were dropped: got %d items, want %d", got, 2*perTable)
+		}
+	})
+}
+
 // TestCacheExpiry: items of cache tables expire; the entries go with them.
 func TestCacheExpiry(t *testing.T) {
 	bubble(t, func(t *testing.T, e *engine) {

@@ -54,8 +54,9 @@
 // # Cache tables
 //
 // A table with CacheBytes is the same over memory of each node (package cache): nothing is written down, what was not used
-// for longest is forgotten first. Given up are: durability; sharing, because each node has its own; transactions, streams;
-// its items when an index or the time to live changes.
+// for longest is forgotten first. All cache tables of a node are within Config.CacheBytes together: as long as there is
+// room each has its own bound; then what was not used for longest in any of them is forgotten. Given up are: durability;
+// sharing, because each node has its own; transactions, streams; its items when an index or the time to live changes.
 //
 // # What it leaves to others
 //
@@ -85,7 +86,17 @@ type Config struct {
 	Region  string       // required
 	Logger  *slog.Logger // nil: silent
 	Moments Moments
+
+	// CacheBytes is what the cache tables of this node may hold together; default 256 MiB, at least 1 MiB. It is counted as
+	// package cache counts, and the collector may need as much again.
+	CacheBytes int64
 }
+
+// Limits of Config.CacheBytes.
+const (
+	cacheBytesUsual = 256 << 20
+	cacheBytesMin   = 1 << 20
+)
 
 // Moments reports what happens, for meters. Every function may be nil.
 type Moments struct {
@@ -111,6 +122,7 @@ func Open(ctx context.Context, cfg Config) (*Tables, error) {
 		return nil, fmt.Errorf("open tables: %w", err)
 	}
 	t := &Tables{cfg: cfg, at: layout.Layout{Region: cfg.Region}}
+	t.caches.init(max(cmp.Or(cfg.CacheBytes, cacheBytesUsual), cacheBytesMin))
 	if err := t.loadSecret(ctx); err != nil {
 		return nil, fmt.Errorf("open tables: %w", err)
 	}

@@ -21,6 +21,9 @@ import (
 
 const account = "123456789012"
 
+// cacheBytes is what the cache tables of an engine may hold together.
+const cacheBytes = 4 << 20
+
 // engine is an engine in a bubble, with its upkeep running.
 type engine struct {
 	*table.Tables
@@ -37,7 +40,7 @@ func bubble(t *testing.T, fn func(t *testing.T, e *engine)) {
 		e := &engine{t: t, store: kvtest.Memory(t)}
 		leases := lease.New(lease.Config{Store: e.store, Alone: true})
 		var err error
-		e.Tables, err = table.Open(t.Context(), table.Config{Store: e.store, Leases: leases, Region: "eu-test-1",
+		e.Tables, err = table.Open(t.Context(), table.Config{Store: e.store, Leases: leases, Region: "eu-test-1", CacheBytes: cacheBytes,
 			Moments: table.Moments{Expired: func(n int) { e.expired += n }, Backfilled: func(int) {
 				if e.filled != nil {
 					e.filled()

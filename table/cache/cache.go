@@ -25,6 +25,9 @@
 // View and Update are as package kv says: strictly serialisable, and reads of one call are of one moment. Keys and values
 // are bounded as there. After each Update the bytes in use, with an allowance for the tree, are within the bound.
 //
+// Stores that share a Budget are within it together, too, as soon as their running Updates have returned. As long as there
+// is room each has its own bound; then they are one: what was not used for longest in any of them is forgotten first.
+//
 // What it does not promise is the point of it: nothing is on disk, anything may be forgotten at any time, also what was
 // written a moment ago, and nothing is left after a restart. There are no logs.
 package cache
@@ -34,6 +37,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -51,6 +55,7 @@ var ErrNoLogs = errors.New("cache: a store in memory has no logs")
 type Config struct {
 	MaxBytes int64            // of keys and values, in the blocks that memory has, and Overhead; required
 	Now      func() time.Time // required; it does not go back
+	Budget   *Budget          // of this and other stores; nil: MaxBytes alone
 
 	// Owner says whether a key stands for itself. Nil: every key does.
 	Owner func(key []byte) bool
@@ -64,18 +69,26 @@ type Store struct {
 	cfg  Config
 	root atomic.Pointer[node] // what is committed
 
-	mu   sync.Mutex // held by Update and Claim, from beginning to end
-	used int64      // guarded by mu
+	mu     sync.Mutex // held by Update and Claim, from beginning to end; after the budget's
+	used   int64      // guarded by mu
+	closed bool       // guarded by mu: not in the budget any more
 
 	recent recent
 }
 
-// New makes an empty store.
+// New makes an empty store. One with a budget must be closed.
 func New(cfg Config) *Store {
 	s := &Store{cfg: cfg}
-	s.recent.init()
+	if s.cfg.Budget == nil {
+		s.cfg.Budget = NewBudget(math.MaxInt64)
+	}
+	s.recent.init(&s.cfg.Budget.commits)
+	s.cfg.Budget.enter(s)
 	return s
 }
+
+// Close gives back to the budget what the store holds. Nobody may need the store any more; calls that still run do no harm.
+func (s *Store) Close() { s.cfg.Budget.leave(s) }
 
 // Used is how many bytes are counted at the moment.
 func (s *Store) Used() int64 {
@@ -100,12 +113,13 @@ func (s *Store) Update(ctx context.Context, fn func(kv.Tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	defer s.cfg.Budget.trim()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.update(fn)
 }
 
-// update is Update. The caller holds mu.
+// update is Update without the budget's bound. The caller holds mu.
 func (s *Store) update(fn func(kv.Tx) error) error {
 	t := &tx{view: view{s, s.root.Load()}, now: s.cfg.Now()}
 	if err := fn(t); err != nil {
@@ -124,6 +138,7 @@ func (s *Store) Claim(ctx context.Context, r kv.Range, limit int, fn func(kv.Tx,
 	if err := ctx.Err(); err != nil || limit < 1 {
 		return nil, err
 	}
+	defer s.cfg.Budget.trim()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	v := view{s, s.root.Load()}
@@ -147,27 +162,58 @@ func (s *Store) Claim(ctx context.Context, r kv.Range, limit int, fn func(kv.Tx,
 
 // commit makes the writes of t visible and forgets what does not fit any more. The caller holds mu.
 func (s *Store) commit(t *tx) {
-	root := t.root
-	for _, w := range t.writes {
-		if w.value == nil {
-			root = s.remove(root, w.key)
-		} else {
-			root = s.set(root, w.key, w.value)
+	s.cfg.Budget.commits.Add(1)
+	s.change(func(root *node) *node {
+		for _, w := range t.writes {
+			if w.value == nil {
+				root = s.remove(root, w.key)
+			} else {
+				root = s.set(root, w.key, w.value)
+			}
 		}
-	}
-	for s.used > s.cfg.MaxBytes {
+		for s.used > s.cfg.MaxBytes {
+			c := s.recent.oldest()
+			if c == nil {
+				break
+			}
+			root = s.forget(root, c)
+		}
+		return root
+	})
+}
+
+// shed forgets what was used at until or before, least recently used first, while the budget holds more than low. It answers
+// the age of what is left.
+func (s *Store) shed(until uint64, low int64) uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.cfg.Budget.used.Load() > low && s.recent.age() <= until {
 		c := s.recent.oldest()
 		if c == nil {
 			break
 		}
-		if s.cfg.Evict != nil {
-			for _, key := range s.cfg.Evict(c.key, c.value) {
-				root = s.remove(root, key)
-			}
-		}
-		root = s.remove(root, c.key)
+		s.change(func(root *node) *node { return s.forget(root, c) })
 	}
-	s.root.Store(root)
+	return s.recent.age()
+}
+
+// change puts the tree that fn makes in the place of the one that is there, and tells the budget. The caller holds mu.
+func (s *Store) change(fn func(root *node) *node) {
+	was := s.used
+	s.root.Store(fn(s.root.Load()))
+	if !s.closed {
+		s.cfg.Budget.used.Add(s.used - was)
+	}
+}
+
+// forget is the tree without an owner and what goes with it.
+func (s *Store) forget(root *node, c *cell) *node {
+	if s.cfg.Evict != nil {
+		for _, key := range s.cfg.Evict(c.key, c.value) {
+			root = s.remove(root, key)
+		}
+	}
+	return s.remove(root, c.key)
 }
 
 func (s *Store) set(root *node, key, value []byte) *node {

@@ -1,14 +1,20 @@
 package cache
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // recent is the owners' cells in the order of their last use: a ring around a cell that stands for both ends.
 type recent struct {
-	mu   sync.Mutex
-	ring cell // guarded by mu: ring.older is the newest, ring.newer the oldest
+	clock *atomic.Uint64
+	mu    sync.Mutex
+	ring  cell // guarded by mu: ring.older is the newest, ring.newer the oldest
 }
 
-func (r *recent) init() { r.ring.newer, r.ring.older = &r.ring, &r.ring }
+func (r *recent) init(clock *atomic.Uint64) {
+	r.clock, r.ring.newer, r.ring.older = clock, &r.ring, &r.ring
+}
 
 // add makes c the newest.
 func (r *recent) add(c *cell) {
@@ -21,7 +27,7 @@ func (r *recent) add(c *cell) {
 func (r *recent) use(c *cell) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if c.newer != nil && r.ring.older != c {
+	if c.newer != nil {
 		unlink(c)
 		r.link(c)
 	}
@@ -46,8 +52,19 @@ func (r *recent) oldest() *cell {
 	return nil
 }
 
+// age is when the oldest cell was used.
+func (r *recent) age() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if c := r.ring.newer; c != &r.ring {
+		return c.at
+	}
+	return never
+}
+
 // link makes c the newest. The caller holds mu.
 func (r *recent) link(c *cell) {
+	c.at = r.clock.Load()
 	c.newer, c.older = &r.ring, r.ring.older
 	c.older.newer = c
 	r.ring.older = c

@@ -12,7 +12,8 @@ type cell struct {
 	key, value []byte
 	weight     uint32 // the treap's: a node weighs no less than the nodes below it
 
-	newer, older *cell // guarded by recent.mu; nil: not in the list
+	newer, older *cell  // guarded by recent.mu; nil: not in the list
+	at           uint64 // guarded by recent.mu: when it was used last
 }
 
 func newCell(key, value []byte) *cell { return &cell{key: key, value: value, weight: rand.Uint32()} }
