@@ -39,7 +39,7 @@ const settingFlag = "rouse.setting"
 // placeholders are what the values of settings are called in help.
 var placeholders = map[string]string{"listen": "HOST:PORT", "plain": "HOST:PORT", "metrics": "HOST:PORT", "region": "REGION",
 	"account": "ID", "isolation": "NAME",
-	"egress": "on|off|allow:…", "allow-host": "PORTS", "memory": "MIB", "spares": "MIB", "concurrency": "N", "store": "URL", "keep-alive": "TIME", "log-max": "MIB", "public-url": "URL"}
+	"egress": "on|off|allow:…", "allow-host": "PORTS", "memory": "MIB", "spares": "MIB", "cache-tables": "MIB", "concurrency": "N", "store": "URL", "keep-alive": "TIME", "log-max": "MIB", "public-url": "URL"}
 
 // switches are settings that are on when their flag is given without a value.
 var switches = []string{"dev-key", "allow-weak-isolation"}

@@ -37,6 +37,7 @@ type Config struct {
 	Egress      egress.Policy // what functions reach of the public internet at most; default everything
 	MemoryMB    int           // budget of all instances; default three quarters of the machine
 	SparesMB    int           // what workers kept ready may take beside it, beyond two of each kind; default a tenth of the machine
+	CacheMB     int           // what cache tables hold together; default an eighth of the memory that the node may use
 	Concurrency int           // attempts at once per account; default 1000
 	KeepAlive   time.Duration // how long an idle instance stays; default 10 minutes
 	LogMaxMB    int           // of one log group, oldest dropped first; default 256
@@ -84,6 +85,8 @@ var settings = []struct {
 	{"egress", "what functions reach of the public internet: on, off or allow:HOST[:PORT],CIDR[:PORT],… (see docs/SECURITY.md)", setEgress},
 	{"memory", "MiB that all instances may use together", integer(func(c *Config) *int { return &c.MemoryMB }, 128, 1<<24)},
 	{"spares", "MiB that workers kept ready for starts may use", integer(func(c *Config) *int { return &c.SparesMB }, 1, 1<<24)},
+	{"cache-tables", "MiB that tables tagged rouse:cache may hold together; unset: an eighth of the memory",
+		integer(func(c *Config) *int { return &c.CacheMB }, 1, 1<<24)},
 	{"concurrency", "invocations at once per account", integer(func(c *Config) *int { return &c.Concurrency }, 1, 1_000_000)},
 	{"keep-alive", "how long an idle instance stays, such as 10m", func(c *Config, s string) error {
 		d, err := time.ParseDuration(s)

@@ -35,6 +35,7 @@ var everySetting = []setting{
 	{"egress", "allow:*.example.org:443", func(c node.Config) any { return c.Egress.String() }, "allow:*.example.org:443", "perhaps"},
 	{"memory", "512", func(c node.Config) any { return c.MemoryMB }, 512, "127"},
 	{"spares", "512", func(c node.Config) any { return c.SparesMB }, 512, "0"},
+	{"cache-tables", "64", func(c node.Config) any { return c.CacheMB }, 64, "0"},
 	{"concurrency", "7", func(c node.Config) any { return c.Concurrency }, 7, "0"},
 	{"keep-alive", "90s", func(c node.Config) any { return c.KeepAlive }, 90 * time.Second, "10"},
 	{"log-max", "3", func(c node.Config) any { return c.LogMaxMB }, 3, "-1"},

@@ -2,8 +2,12 @@ package node
 
 import (
 	"context"
+	"io/fs"
+	"path"
 	"runtime"
 	"runtime/debug"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -29,4 +33,53 @@ func headroom(ctx context.Context) error {
 	}
 	runtime.KeepAlive(held)
 	return nil
+}
+
+// memoryBytes is the memory that this node may use: the machine's, or less where a control group that it is in says so; 2 GiB
+// when it cannot be told. root is the file system.
+func memoryBytes(root fs.FS) int64 {
+	const unknown = 2 << 30
+	least := int64(0)
+	say := func(n int64) {
+		if n > 0 && (least == 0 || n < least) {
+			least = n
+		}
+	}
+	number := func(text string) int64 {
+		n, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
+		if err != nil {
+			return 0 // "max"
+		}
+		return n
+	}
+	text, _ := fs.ReadFile(root, "proc/meminfo")
+	for line := range strings.Lines(string(text)) {
+		if kb, ok := strings.CutPrefix(line, "MemTotal:"); ok {
+			say(number(strings.TrimSuffix(strings.TrimSpace(kb), " kB")) << 10)
+		}
+	}
+	text, _ = fs.ReadFile(root, "proc/self/cgroup")
+	for line := range strings.Lines(string(text)) {
+		_, rest, _ := strings.Cut(strings.TrimSpace(line), ":")
+		controllers, group, _ := strings.Cut(rest, ":")
+		mount, file := "sys/fs/cgroup", "memory.max"
+		switch controllers {
+		case "":
+		case "memory":
+			mount, file = "sys/fs/cgroup/memory", "memory.limit_in_bytes"
+		default:
+			continue
+		}
+		for dir := path.Clean("/" + group); ; dir = path.Dir(dir) { // in a container the group may be of another root
+			limit, _ := fs.ReadFile(root, path.Join(mount, dir, file))
+			say(number(string(limit)))
+			if dir == "/" {
+				break
+			}
+		}
+	}
+	if least == 0 {
+		return unknown
+	}
+	return least
 }

@@ -1,11 +1,13 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -28,6 +30,7 @@ import (
 	"github.com/rouse-dev/rouse/lease"
 	"github.com/rouse-dev/rouse/logs"
 	"github.com/rouse-dev/rouse/meter"
+	"github.com/rouse-dev/rouse/node/http1"
 	"github.com/rouse-dev/rouse/outbox"
 	"github.com/rouse-dev/rouse/pool"
 	"github.com/rouse-dev/rouse/sandbox"
@@ -64,7 +67,7 @@ type parts struct {
 	door     *aws.Door
 	front    http.Handler // of the doors, as DynamoDB's address has one
 	gateway  *gateway.Gateway
-	endpoint *http.Server // the platform as seen from inside sandboxes
+	endpoint *http1.Server // the platform as seen from inside sandboxes
 
 	account   string // of the node's own application
 	mode      string // "dev" or "serve"
@@ -187,7 +190,9 @@ func (n *Node) rooms(ctx context.Context, p *parts) error {
 	if p.bus, err = bus.Open(ctx, bus.Config{Store: p.store, Region: n.cfg.Region, Timers: p.timers, Outbox: p.outbox}); err != nil {
 		return err
 	}
-	if p.tables, err = table.Open(ctx, table.Config{Store: p.store, Leases: p.leases, Region: n.cfg.Region, Logger: n.log}); err != nil {
+	p.tables, err = table.Open(ctx, table.Config{Store: p.store, Leases: p.leases, Region: n.cfg.Region, Logger: n.log,
+		CacheBytes: cmp.Or(int64(n.cfg.CacheMB)<<20, memoryBytes(os.DirFS("/"))/8)})
+	if err != nil {
 		return err
 	}
 	p.loop("headroom", headroom)
