@@ -1,8 +1,6 @@
 package apigateway_test
 
 import (
-	"bytes"
-	"compress/gzip"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -11,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -115,46 +112,9 @@ func (h *house) needed() string {
 }
 
 func TestTable(t *testing.T) {
-	wiretest.Check(t, apigateway.New(open(t).apis).Service())
-}
-
-// TestNothingIgnored holds the table to AWS's own model, where botocore is installed.
-func TestNothingIgnored(t *testing.T) {
-	model := botocore(t, "apigateway/2015-07-09")
-	ignored, err := wiretest.Ignored(apigateway.New(open(t).apis).Service(), model)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range ignored {
-		t.Errorf("%s is neither implemented nor refused", name)
-	}
-}
-
-func botocore(t *testing.T, name string) []byte {
-	t.Helper()
-	home, _ := os.UserHomeDir()
-	for _, pattern := range []string{"/usr/lib/python3*/dist-packages", "/usr/local/lib/python3*/*-packages", home + "/.pyenv/versions/*/lib/python3*/site-packages"} {
-		found, _ := filepath.Glob(pattern + "/botocore/data/" + name + "/service-2.json*")
-		if len(found) == 0 {
-			continue
-		}
-		b, err := os.ReadFile(found[0])
-		if err != nil {
-			t.Fatal(err)
-		}
-		if strings.HasSuffix(found[0], ".gz") {
-			z, err := gzip.NewReader(bytes.NewReader(b))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if b, err = io.ReadAll(z); err != nil {
-				t.Fatal(err)
-			}
-		}
-		return b
-	}
-	t.Skip("botocore's models are not on this machine")
-	return nil
+	s := apigateway.New(open(t).apis).Service()
+	wiretest.Check(t, s)
+	wiretest.CheckModel(t, os.Getenv, s, "apigateway/2015-07-09")
 }
 
 // restAPI makes an API with a resource /pets and answers the ids.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -95,9 +96,7 @@ func open(t *testing.T) *house {
 	var done sync.WaitGroup
 	done.Go(func() { _ = h.stacks.Run(ctx) })
 	t.Cleanup(func() { cancel(); done.Wait() })
-	s := h.service()
-	wiretest.Check(t, s)
-	if h.door, err = aws.New(aws.Config{Services: []wire.Service{s}, Keys: noKeys{}, Authorize: h}); err != nil {
+	if h.door, err = aws.New(aws.Config{Services: []wire.Service{h.service()}, Keys: noKeys{}, Authorize: h}); err != nil {
 		t.Fatal(err)
 	}
 	return h
@@ -112,6 +111,12 @@ func (h *house) service() wire.Service {
 			}
 			return nil, rouse.Errorf(rouse.NotFound, "no %s", url)
 		}}).Service()
+}
+
+func TestTable(t *testing.T) {
+	s := open(t).service()
+	wiretest.Check(t, s)
+	wiretest.CheckModel(t, os.Getenv, s, "cloudformation/2010-05-15")
 }
 
 var from = rouse.Origin{Principal: rouse.Principal{Account: account, ARN: "arn:aws:iam::000000000000:user/u"}}

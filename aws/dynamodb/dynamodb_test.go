@@ -2,7 +2,6 @@ package dynamodb_test
 
 import (
 	"bytes"
-	"compress/gzip"
 	"encoding/json"
 	"flag"
 	"io"
@@ -44,51 +43,9 @@ func TestTables(t *testing.T) {
 	_, door, changes := open(t)
 	wiretest.Check(t, door)
 	wiretest.Check(t, changes)
-}
-
-// TestNothingIsIgnored holds the tables against AWS's own models, where a botocore is installed.
-func TestNothingIsIgnored(t *testing.T) {
-	_, door, changes := open(t)
 	for _, s := range []wire.Service{door, changes} {
-		model := botocore(t, s.Name+"/2012-08-10")
-		ignored, err := wiretest.Ignored(s, model)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, what := range ignored {
-			if strings.Contains(what, "AWS has no such operation") {
-				continue // an old botocore knows less; of a misspelt name the right one is missing as well
-			}
-			t.Errorf("%s: %s is neither implemented nor refused", s.Name, what)
-		}
+		wiretest.CheckModel(t, os.Getenv, s, s.Name+"/2012-08-10")
 	}
-}
-
-func botocore(t *testing.T, name string) []byte {
-	t.Helper()
-	home, _ := os.UserHomeDir()
-	for _, pattern := range []string{home + "/.pyenv/versions/*/lib/python3*/site-packages", "/usr/local/lib/python3*/*-packages", "/usr/lib/python3*/dist-packages"} {
-		found, _ := filepath.Glob(pattern + "/botocore/data/" + name + "/service-2.json*")
-		if len(found) == 0 {
-			continue
-		}
-		b, err := os.ReadFile(found[0])
-		if err != nil {
-			t.Fatal(err)
-		}
-		if strings.HasSuffix(found[0], ".gz") {
-			z, err := gzip.NewReader(bytes.NewReader(b))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if b, err = io.ReadAll(z); err != nil {
-				t.Fatal(err)
-			}
-		}
-		return b
-	}
-	t.Skip("botocore's models are not on this machine")
-	return nil
 }
 
 // call is one step of a scenario: an operation and its input, and what was answered.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -51,15 +52,26 @@ type house struct {
 	asked
 }
 
-func newHouse(t *testing.T) *house {
+// newService makes the door's table, on a room of its own.
+func newService(t *testing.T) wire.Service {
+	t.Helper()
 	b, err := bus.Open(t.Context(), bus.Config{Store: kvtest.Memory(t), Region: "us-east-1", Timers: still{}, Outbox: still{}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &house{t: t}
-	s := events.New(b).Service()
+	return events.New(b).Service()
+}
+
+func TestTable(t *testing.T) {
+	s := newService(t)
 	wiretest.Check(t, s)
-	if h.door, err = aws.New(aws.Config{Services: []wire.Service{s}, Keys: noKeys{}, Authorize: h}); err != nil {
+	wiretest.CheckModel(t, os.Getenv, s, "events/2015-10-07")
+}
+
+func newHouse(t *testing.T) *house {
+	h := &house{t: t}
+	var err error
+	if h.door, err = aws.New(aws.Config{Services: []wire.Service{newService(t)}, Keys: noKeys{}, Authorize: h}); err != nil {
 		t.Fatal(err)
 	}
 	return h

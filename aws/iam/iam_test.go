@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"strings"
 	"testing"
 
@@ -125,7 +126,11 @@ func want(t *testing.T, v any, paths map[string]string) {
 
 type in = map[string]any
 
-func TestTable(t *testing.T) { wiretest.Check(t, open(t).iam.Service()) }
+func TestTable(t *testing.T) {
+	s := open(t).iam.Service()
+	wiretest.Check(t, s)
+	wiretest.CheckModel(t, os.Getenv, s, "iam/2010-05-08")
+}
 
 // TestFunctionRole is what tools do to make a function with a role, and to take it away.
 func TestFunctionRole(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -214,7 +215,9 @@ func (h *house) create(fn string, more ...string) answer {
 const functions = "/2015-03-31/functions/"
 
 func TestTable(t *testing.T) {
-	wiretest.Check(t, open(t).door.Service())
+	s := open(t).door.Service()
+	wiretest.Check(t, s)
+	wiretest.CheckModel(t, os.Getenv, s, "lambda/2015-03-31")
 }
 
 func TestLifecycle(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -113,7 +114,11 @@ func want(t *testing.T, v any, paths map[string]string) {
 	}
 }
 
-func TestTable(t *testing.T) { wiretest.Check(t, open(t).door.Service()) }
+func TestTable(t *testing.T) {
+	s := open(t).door.Service()
+	wiretest.Check(t, s)
+	wiretest.CheckModel(t, os.Getenv, s, "logs/2014-03-28")
+}
 
 func TestGroups(t *testing.T) {
 	h := open(t)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"strings"
 	"testing"
 
@@ -56,6 +57,7 @@ func element(body, name string) string {
 func TestTable(t *testing.T) {
 	_, d := open(t)
 	wiretest.Check(t, d.Service())
+	wiretest.CheckModel(t, os.Getenv, d.Service(), "sts/2011-06-15")
 }
 
 func TestCallerIdentity(t *testing.T) {

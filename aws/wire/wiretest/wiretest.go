@@ -1,13 +1,14 @@
 // Package wiretest holds the checks that every service's table passes. A service's own test calls Check with its table;
 // it fails for each mistake that would otherwise wait for a client: a Kind without a wire error, tags that do not
 // compile, labels that route and struct do not share, operations or routes that are there twice, names that are both
-// implemented and not, and refused members that the input has all the same.
+// implemented and not, and refused members that the input has all the same. CheckModel holds the table to AWS's own model
+// of the service, as botocore has it: nothing that a client may send is ignored in silence.
 //
 // Roundtrip sends a request through the table as a client would, without a door: no signature is checked and nobody is
 // authorised. It is meant for the tests of codecs and of services' inputs; a service's behaviour is tested through
 // package aws.
 //
-// Both are for tests only and safe to use from parallel ones.
+// All are for tests only and safe to use from parallel ones.
 package wiretest
 
 import (
