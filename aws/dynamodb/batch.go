@@ -15,8 +15,8 @@ import (
 
 func (d *Door) batchOperations() []wire.Operation {
 	return []wire.Operation{
-		wire.Op("BatchGetItem", "", d.needBatchGet, d.batchGet),
-		wire.Op("BatchWriteItem", "", d.needBatchWrite, d.batchWrite, wire.Unaudited()),
+		wire.Op("BatchGetItem", "", d.needBatchGet, d.batchGet, wire.Differs(plain)),
+		wire.Op("BatchWriteItem", "", d.needBatchWrite, d.batchWrite, wire.Unaudited(), wire.Differs(plain)),
 	}
 }
 

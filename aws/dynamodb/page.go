@@ -11,10 +11,14 @@ import (
 	"github.com/rouse-dev/rouse/table/item"
 )
 
+// pages is how pages differ.
+const pages = "pages end, too, where a filter of very many operands has looked at 20 million, and over a local index where " +
+	"the items that are read for what it does not carry are 1 MB"
+
 func (d *Door) pageOperations() []wire.Operation {
 	return []wire.Operation{
-		wire.Op("Query", "", d.needQuery, d.query, wire.Differs(shorter)),
-		wire.Op("Scan", "", d.needScan, d.scan),
+		wire.Op("Query", "", d.needQuery, d.query, wire.Differs(shorter), wire.Differs(pages), wire.Differs(plain)),
+		wire.Op("Scan", "", d.needScan, d.scan, wire.Differs(pages), wire.Differs(plain)),
 	}
 }
 

@@ -12,7 +12,8 @@ func (d *Door) tableOperations() []wire.Operation {
 	return []wire.Operation{
 		wire.Op("CreateTable", "", d.needCreate, d.createTable, wire.Refuse("ResourcePolicy", "WarmThroughput", "GlobalTableSourceArn",
 			"GlobalTableSettingsReplicationMode"), wire.Differs("the table is active at once; global indexes have one attribute for each part of their key; throughput, table class and request limits are kept and shown, and "+
-			"nothing is throttled by them; encryption is the operator's; the tag rouse:cache makes a table that lives in memory")),
+			"nothing is throttled by them; encryption is the operator's; the tag rouse:cache makes a table that lives in memory, within the "+
+			"bound that it gives and the one of all such tables of a node (cache-tables)")),
 		wire.Op("DescribeTable", "", named[DescribeTableInput](d, "DescribeTable"), d.describeTable),
 		wire.Op("UpdateTable", "", named[UpdateTableInput](d, "UpdateTable"), d.updateTable, wire.Refuse("ReplicaUpdates", "WarmThroughput",
 			"MultiRegionConsistency", "GlobalTableWitnessUpdates", "GlobalTableSettingsReplicationMode"),

@@ -17,8 +17,10 @@ import (
 
 func (d *Door) transactOperations() []wire.Operation {
 	return []wire.Operation{
-		wire.Op("TransactGetItems", "", d.needTransactGet, d.transactGet, wire.Unaudited()),
-		wire.Op("TransactWriteItems", "", d.needTransactWrite, d.transactWrite, wire.Unaudited()),
+		wire.Op("TransactGetItems", "", d.needTransactGet, d.transactGet, wire.Unaudited(), wire.Differs(plain)),
+		wire.Op("TransactWriteItems", "", d.needTransactWrite, d.transactWrite, wire.Unaudited(), wire.Differs(plain),
+			wire.Differs("items, index entries and stream records of one transaction are 64 MiB together: with 15 indexes of all "+
+				"attributes, or 13 and a stream of both images, it is refused before its items are 4 MB")),
 	}
 }
 
