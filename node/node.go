@@ -32,6 +32,7 @@ import (
 	"time"
 
 	"github.com/rouse-dev/rouse/cli"
+	"github.com/rouse-dev/rouse/node/http1"
 )
 
 // version is set by the linker for releases.
@@ -350,7 +351,7 @@ func (n *Node) settle(ctx context.Context) error {
 
 // front is the listeners and who answers them: first a closed door, then the parts' handlers.
 type front struct {
-	servers []*http.Server
+	servers []*http1.Server
 	lists   []listener
 	doors   []*door
 	wg      sync.WaitGroup
@@ -375,8 +376,7 @@ func newFront(lists []listener, log *slog.Logger) *front {
 	for range lists {
 		d := &door{handler: http.HandlerFunc(starting)}
 		f.doors = append(f.doors, d)
-		f.servers = append(f.servers, &http.Server{Handler: d, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
-			MaxHeaderBytes: 64 << 10, ConnContext: withPeer, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)})
+		f.servers = append(f.servers, &http1.Server{Handler: d, ConnContext: withPeer, Logger: log})
 	}
 	return f
 }

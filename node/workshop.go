@@ -21,6 +21,7 @@ import (
 	"github.com/rouse-dev/rouse/kv"
 	"github.com/rouse-dev/rouse/logs"
 	"github.com/rouse-dev/rouse/meter"
+	"github.com/rouse-dev/rouse/node/http1"
 	"github.com/rouse-dev/rouse/outbox"
 	"github.com/rouse-dev/rouse/pool"
 	"github.com/rouse-dev/rouse/sandbox"
@@ -42,8 +43,8 @@ func (n *Node) workshop(ctx context.Context, p *parts, env func(string) (string,
 		return fmt.Errorf("the isolation in force (%s) does not limit memory, CPU and processes of functions, and this is a production node; "+
 			"`rouse doctor` says what would lift it, --allow-weak-isolation serves all the same", report.Driver)
 	}
-	p.endpoint = &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { p.inside(w, r) }),
-		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 5 * time.Minute, MaxHeaderBytes: 64 << 10}
+	p.endpoint = &http1.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { p.inside(w, r) }),
+		IdlePatience: 5 * time.Minute, Logger: n.log}
 	p.onClose(p.endpoint.Close)
 	maker, err := n.maker(p, report)
 	if err != nil {
