@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -24,7 +25,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// installed finds Node.js and Python; a test that needs one skips without.
+// installed finds Node.js and Python; a test that needs one skips without, except in CI.
 func installed(t testing.TB) []guest.Interpreter {
 	t.Helper()
 	r, err := runtimes.Open(context.Background(), runtimes.Config{Dir: t.TempDir(), Path: []string{"/usr/local/bin", "/usr/bin", "/opt/homebrew/bin"}})
@@ -34,6 +35,11 @@ func installed(t testing.TB) []guest.Interpreter {
 	var list []guest.Interpreter
 	for _, e := range r.List() {
 		list = append(list, e.Interpreter)
+	}
+	for _, k := range []guest.Kind{guest.Node, guest.Python} {
+		if os.Getenv("CI") == "true" && !slices.ContainsFunc(list, func(i guest.Interpreter) bool { return i.Kind == k }) {
+			t.Fatalf("CI must have %s", k)
+		}
 	}
 	return list
 }

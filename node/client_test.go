@@ -160,6 +160,15 @@ func settings(data string, more ...string) map[string]string {
 	return m
 }
 
+// missing skips what this machine cannot run, and fails where it must be able to.
+func missing(t testing.TB, format string, args ...any) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatalf("CI must be able to run this: "+format, args...)
+	}
+	t.Skipf(format, args...)
+}
+
 func noEnvironment(string) (string, bool) { return "", false }
 
 // tryOpen starts a node or says why not. Who gets a node stops it.

@@ -65,7 +65,7 @@ func connected(t testing.TB, client, server string) (near, far net.Conn) {
 	t.Helper()
 	ln, err := net.Listen("tcp", server)
 	if err != nil {
-		t.Skip(err)
+		t.Fatal(err)
 	}
 	defer ln.Close()
 	if client == "" {
@@ -83,6 +83,12 @@ func connected(t testing.TB, client, server string) (near, far net.Conn) {
 	}
 	t.Cleanup(func() { near.Close() })
 	return near, far
+}
+
+// loopback6 reports whether this machine has the loopback address of IPv6: containers often have none.
+func loopback6() bool {
+	ln, err := net.Listen("tcp", "[::1]:0")
+	return err == nil && ln.Close() == nil
 }
 
 // TestHungUp: who sends and closes at once is nobody, however it closes: the tables say root of what was closed, and
@@ -118,6 +124,9 @@ func TestHungUp(t *testing.T) {
 func TestBothWaysAgree(t *testing.T) {
 	want := owner{known: true, uid: os.Geteuid()}
 	for _, c := range []struct{ client, server string }{{"", "127.0.0.1:0"}, {"", "[::1]:0"}, {"127.0.0.1", "[::]:0"}} {
+		if c.server == "[::1]:0" && !loopback6() {
+			continue
+		}
 		near, far := connected(t, c.client, c.server)
 		local, remote := plainly(netip.MustParseAddrPort(far.LocalAddr().String())), plainly(netip.MustParseAddrPort(far.RemoteAddr().String()))
 		if o, ok := readOwner(local, remote); !ok || o != want {

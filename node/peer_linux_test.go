@@ -18,7 +18,7 @@ import (
 // TestOtherUsers: the development key is for the user who started the node, not for whoever has an account on the machine.
 func TestOtherUsers(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("making a socket of another user needs root")
+		missing(t, "making a socket of another user needs root")
 	}
 	const bob = 65534
 	ask := func(url string, uid int, network string) answer {

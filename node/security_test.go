@@ -107,7 +107,7 @@ func TestFunctionsSeeTheirOwnCode(t *testing.T) {
 	data := t.TempDir()
 	n := openAs(t, true, settings(data), nil)
 	if !confinesFiles(t) {
-		t.Skip("this system has nothing to keep a process from files")
+		missing(t, "this system has nothing to keep a process from files")
 	}
 	c := developer(n)
 	makeFunction(t, c, "neighbour", "exports.handler = async () => 'secret sauce'")

@@ -49,10 +49,7 @@ func TestPool(t *testing.T) {
 	for name, in := range map[string]place{"process": {driver.Process, -1}, "ns": {driver.NS, 1}} {
 		t.Run(name, func(t *testing.T) {
 			if d, err := driver.Open(t.Context(), driver.Config{Name: in.driver, Dir: t.TempDir()}); err != nil {
-				if os.Getenv("CI") == "true" {
-					t.Fatalf("CI must have the driver: %v", err)
-				}
-				t.Skipf("the driver is not to be had: %v", err)
+				missing(t, "the driver is not to be had: %v", err)
 			} else if err := d.Close(); err != nil {
 				t.Fatal(err)
 			}
@@ -61,6 +58,15 @@ func TestPool(t *testing.T) {
 			}
 		})
 	}
+}
+
+// missing skips what this machine cannot run, and fails where it must be able to.
+func missing(t testing.TB, format string, args ...any) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatalf("CI must be able to run this: "+format, args...)
+	}
+	t.Skipf(format, args...)
 }
 
 // bed is what a pool under test is made on: real processes.
@@ -94,7 +100,7 @@ func newBed(t testing.TB, in place, change func(*pool.Config)) *bed {
 	}
 	choice, err := reg.For("python3.13")
 	if err != nil {
-		t.Skipf("needs Python 3: %v", err)
+		missing(t, "needs Python 3: %v", err)
 	}
 	b.rt = pool.Runtime{Kind: guest.Python, Interpreter: choice.Given.Interpreter, Image: []sandbox.Bind{{Source: boot, Target: sandbox.MountRuntime}}}
 	d, err := driver.Open(t.Context(), driver.Config{Name: in.driver, Dir: t.TempDir(), Readable: []string{b.dir}})

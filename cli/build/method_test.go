@@ -15,17 +15,23 @@ import (
 	"github.com/rouse-dev/rouse/cli/build"
 )
 
-// need skips a test whose tool is not installed; with CI set it is, so that a skip there is a failure.
+// need skips a test whose tools are not installed, and fails it where they must be.
 func need(t *testing.T, tools ...string) {
 	t.Helper()
 	for _, tool := range tools {
 		if _, err := exec.LookPath(tool); err != nil {
-			if os.Getenv("CI") == "true" {
-				t.Fatalf("%s is not installed", tool)
-			}
-			t.Skipf("%s is not installed", tool)
+			missing(t, "%s is not installed", tool)
 		}
 	}
+}
+
+// missing skips what this machine cannot run, and fails where it must be able to.
+func missing(t testing.TB, format string, args ...any) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatalf("CI must be able to run this: "+format, args...)
+	}
+	t.Skipf(format, args...)
 }
 
 // builder builds a project again and again, and notes what it ran.
@@ -214,7 +220,7 @@ func wheel(t *testing.T, name, text string) string {
 func TestPip(t *testing.T) {
 	need(t, "python3")
 	if exec.Command("python3", "-m", "pip", "--version").Run() != nil {
-		t.Skip("pip is not installed")
+		missing(t, "pip is not installed")
 	}
 	dir := folder(t, map[string]string{"src/app.py": "import hi", "src/requirements.txt": "# ours\n./hi-1.0-py3-none-any.whl\n",
 		"src/hi-1.0-py3-none-any.whl": wheel(t, "hi", "x = 1\n")})

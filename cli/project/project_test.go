@@ -217,7 +217,7 @@ func TestFoldersForEverything(t *testing.T) {
 	}
 	f, err := os.CreateTemp("/tmp", "rouse-*.py")
 	if err != nil {
-		t.Skip(err)
+		t.Fatal(err)
 	}
 	defer os.Remove(f.Name())
 	if _, err := f.WriteString("def handler(event, context): pass"); err != nil {
@@ -261,7 +261,7 @@ func FuzzFind(f *testing.F) {
 		name = filepath.Base(name)
 		path := filepath.Join(dir, name)
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Skip()
+			t.Skip("no name of a file")
 		}
 		defer os.Remove(path)
 		p, err := project.Find(path, runtimes)

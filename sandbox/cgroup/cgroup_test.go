@@ -4,6 +4,7 @@ package cgroup_test
 
 import (
 	"bufio"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,14 +19,19 @@ import (
 	"github.com/rouse-dev/rouse/sandbox/sandboxtest"
 )
 
+// missing skips what this machine cannot run, and fails where it must be able to.
+func missing(t testing.TB, format string, args ...any) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatalf("CI must be able to run this: "+format, args...)
+	}
+	t.Skipf(format, args...)
+}
+
 func needRoot(t *testing.T) {
 	t.Helper()
-	switch {
-	case os.Geteuid() == 0:
-	case os.Getenv("CI") == "true":
-		t.Fatal("this test needs root, and CI has to run it")
-	default:
-		t.Skip("needs root: control groups")
+	if os.Geteuid() != 0 {
+		missing(t, "needs root: control groups")
 	}
 }
 
@@ -60,7 +66,7 @@ func open(t *testing.T, c cgroup.Config) *cgroup.Tree {
 	t.Helper()
 	tree, err := cgroup.Open(c)
 	if err != nil {
-		t.Skipf("no control groups here: %v", err)
+		missing(t, "no control groups here: %v", err)
 	}
 	t.Cleanup(func() {
 		if err := tree.Close(); err != nil {
@@ -243,8 +249,8 @@ func FuzzMounts(f *testing.F) {
 		// Only what cannot exist, so that nothing of the system is touched.
 		mountinfo = strings.ReplaceAll(mountinfo, "/", "/nowhere-at-all-")
 		m, s := filepath.Join(dir, "m"), filepath.Join(dir, "s")
-		if os.WriteFile(m, []byte(mountinfo), 0o644) != nil || os.WriteFile(s, []byte(self), 0o644) != nil {
-			t.Skip()
+		if err := errors.Join(os.WriteFile(m, []byte(mountinfo), 0o644), os.WriteFile(s, []byte(self), 0o644)); err != nil {
+			t.Fatal(err)
 		}
 		if tree, err := cgroup.Open(cgroup.Config{MountInfo: m, Self: s, Owner: "1-1"}); err == nil {
 			_ = tree.Close()

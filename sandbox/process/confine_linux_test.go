@@ -19,7 +19,7 @@ func TestConfined(t *testing.T) {
 	signals := "denied"
 	for _, c := range d.Report().Checks {
 		if c.Name == sandbox.CheckFiles && c.State == sandbox.Missing {
-			t.Skip("this kernel has no Landlock: " + c.Lift)
+			missing(t, "this kernel has no Landlock: %s", c.Lift)
 		}
 		if c.Name == sandbox.CheckProcess && strings.Contains(c.Detail, "can signal") {
 			signals = "done" // a kernel before 6.12, and the report says so
@@ -59,7 +59,7 @@ func TestConfined(t *testing.T) {
 func TestNoSocketOfTheHost(t *testing.T) {
 	const python = "/usr/bin/python3" // the system's: another one may lie where the payload cannot read
 	if _, err := os.Stat(python); err != nil {
-		t.Skip("no python3 to connect with: ", err)
+		missing(t, "no python3 to connect with: %v", err)
 	}
 	path := filepath.Join(t.TempDir(), "s")
 	ln, err := net.Listen("unix", path)

@@ -26,6 +26,15 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// missing skips what this machine cannot run, and fails where it must be able to.
+func missing(t testing.TB, format string, args ...any) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatalf("CI must be able to run this: "+format, args...)
+	}
+	t.Skipf(format, args...)
+}
+
 func open(t *testing.T, c process.Config) *process.Driver {
 	t.Helper()
 	if c.Dir == "" {
