@@ -17,7 +17,9 @@
 // keeps moving it. When a node dies, its entries become due again within half a minute, or at the next start where no other
 // node works on the store, and another attempt is made: an accepted event runs at least once. Attempts are counted before they
 // start. An entry that cannot be read is set aside. Events older than their function wants are not tried; destinations are told
-// with the rights of the function's role, and may be told twice by a node that dies between that and settling the entry.
+// with the rights of the function's role, and may be told twice by a node that dies between that and settling the entry. Where
+// the store does not say whether a destination was told, or an entry moved, neither is taken for granted: the entry stays, or
+// is looked for in both places.
 //
 // A function error is retried after one minute and then after two, twice by default, as on Lambda
 // (https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html). Throttles and faults of the

@@ -2,6 +2,8 @@ package dispatch
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -50,7 +52,8 @@ func (h *holding) entry() entry {
 }
 
 // move stores the entry as change leaves it, held for another while. kv.ErrFenced means that another worker has taken it. A
-// move is not cut off when its context ends: whether it was made would not be known, and the entry not be found again.
+// move is not cut off when its context ends. Where nobody knows all the same whether it was made, the entry is looked for in
+// both places from then on: else it would not be found again, and run again though it has succeeded.
 func (h *holding) move(ctx context.Context, change func(*entry)) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), holdFor)
 	defer cancel()
@@ -58,8 +61,11 @@ func (h *holding) move(ctx context.Context, change func(*entry)) error {
 	defer h.mu.Unlock()
 	e := h.e
 	change(&e)
-	e.Due = h.d.cfg.Store.Now().Add(holdFor)
+	e.Due, e.doubts = h.d.cfg.Store.Now().Add(holdFor), nil
 	held, err := h.d.move(ctx, h.e, e)
+	if errors.Is(err, kv.ErrUnknown) {
+		h.e.doubts = append(slices.Clip(h.e.doubts), e.Due)
+	}
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package dispatch
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -39,6 +40,8 @@ type entry struct {
 	Crowds        int          `json:"crowds,omitempty"` // times in a row that its function had its share of the workers
 	Due           time.Time    `json:"due"`
 	Held          bool         `json:"held,omitempty"` // somebody works on it until then
+
+	doubts []time.Time // where it may stand instead of at Due: by moves of which nobody knows whether they were made
 }
 
 // The queue belongs to the platform, not to an account: one claim serves all.
@@ -50,13 +53,16 @@ func (d *Dispatcher) chunkKey(id string, n int) []byte {
 	return tuple.Key("", d.cfg.Region, room, "event", id, uint64(n))
 }
 
+// errStore says of an event that the store did not accept it, or did not say.
+var errStore = errors.New("accept event")
+
 // Enqueue accepts inv for later. nil means that it is on disk.
 func (d *Dispatcher) Enqueue(ctx context.Context, inv rouse.Invocation) error {
 	if _, err := d.cfg.Resolve(inv.Function); err != nil {
 		return err
 	}
 	if err := d.cfg.Store.Update(ctx, func(tx kv.Tx) error { return d.Put(tx, inv) }); err != nil {
-		return fmt.Errorf("accept event: %w", err)
+		return fmt.Errorf("%w: %w", errStore, err)
 	}
 	return nil
 }
@@ -171,15 +177,38 @@ func (d *Dispatcher) event(ctx context.Context, e entry) ([]byte, error) {
 	return event, err
 }
 
+// places are the keys of which one is the entry's, unless somebody else has it by now.
+func (d *Dispatcher) places(e entry) [][]byte {
+	keys := [][]byte{d.dueKey(e.Due, e.ID)}
+	for _, due := range e.doubts {
+		keys = append(keys, d.dueKey(due, e.ID))
+	}
+	return keys
+}
+
+// take removes an entry from where it stands. false: somebody else has it by now.
+func (d *Dispatcher) take(tx kv.Tx, e entry) (held bool, err error) {
+	places := d.places(e)
+	values, err := tx.GetAll(places)
+	if err != nil {
+		return false, err
+	}
+	for i, key := range places {
+		if values[i] != nil {
+			tx.Delete(key)
+			held = true
+		}
+	}
+	return held, nil
+}
+
 // move puts an entry under another due time. false: somebody else has it by now.
 func (d *Dispatcher) move(ctx context.Context, e entry, to entry) (bool, error) {
 	held := false
-	err := d.cfg.Store.Update(ctx, func(tx kv.Tx) error {
-		var err error
-		if _, held, err = tx.Get(d.dueKey(e.Due, e.ID)); err != nil || !held {
+	err := d.cfg.Store.Update(ctx, func(tx kv.Tx) (err error) {
+		if held, err = d.take(tx, e); err != nil || !held {
 			return err
 		}
-		tx.Delete(d.dueKey(e.Due, e.ID))
 		return d.place(tx, to)
 	})
 	return held, err
@@ -188,10 +217,9 @@ func (d *Dispatcher) move(ctx context.Context, e entry, to entry) (bool, error) 
 // finish removes an entry and its event, unless somebody else has it by now.
 func (d *Dispatcher) finish(ctx context.Context, e entry) error {
 	return d.cfg.Store.Update(ctx, func(tx kv.Tx) error {
-		if _, held, err := tx.Get(d.dueKey(e.Due, e.ID)); err != nil || !held {
+		if held, err := d.take(tx, e); err != nil || !held {
 			return err
 		}
-		tx.Delete(d.dueKey(e.Due, e.ID))
 		for i := range e.Chunks {
 			tx.Delete(d.chunkKey(e.ID, i))
 		}

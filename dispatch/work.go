@@ -3,6 +3,7 @@ package dispatch
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"strings"
 	"time"
 
@@ -36,7 +37,9 @@ func (d *Dispatcher) work(ctx context.Context, e entry) {
 	}
 	defer d.leave(e.Function)
 	if d.old(e, d.cfg.Store.Now()) {
-		d.settle(ctx, e, d.giveUp(ctx, e))
+		if d.tell(ctx, d.policy(e).OnFailure, e, "EventAgeExceeded", rouse.Result{}, nil) {
+			d.settle(ctx, e, nil)
+		}
 		return
 	}
 	h := d.hold(ctx, e)
@@ -52,13 +55,9 @@ func (d *Dispatcher) work(ctx context.Context, e entry) {
 		d.settle(ctx, e, &again)
 		return
 	}
-	d.settle(ctx, e, d.next(ctx, e, t))
-}
-
-// giveUp tells of an event that is too old.
-func (d *Dispatcher) giveUp(ctx context.Context, e entry) *entry {
-	d.tell(ctx, d.policy(e).OnFailure, e, "EventAgeExceeded", rouse.Result{}, nil)
-	return nil
+	if next, told := d.next(ctx, e, t); told {
+		d.settle(ctx, e, next)
+	}
 }
 
 func (d *Dispatcher) policy(e entry) Policy {
@@ -125,15 +124,15 @@ func (d *Dispatcher) try(ctx context.Context, h *holding) (t trial) {
 	return trial{res: res, out: out.Bytes(), err: err, counted: true}
 }
 
-// next decides what becomes of an entry after an attempt: nil means done.
-func (d *Dispatcher) next(ctx context.Context, e entry, t trial) *entry {
+// next decides what becomes of an entry after an attempt: nil means done. told is tell's answer.
+func (d *Dispatcher) next(ctx context.Context, e entry, t trial) (next *entry, told bool) {
 	now := d.cfg.Store.Now()
 	policy := d.policy(e)
 	var failure []byte
 	switch {
 	case t.err != nil && rouse.KindOf(t.err) == rouse.NotFound:
 		d.cfg.Logger.Info("async event dropped: its function is gone", "inv", e.ID, "fn", e.Function)
-		return nil
+		return nil, true
 	case t.err != nil:
 		if t.counted {
 			e.Attempts--
@@ -144,22 +143,19 @@ func (d *Dispatcher) next(ctx context.Context, e entry, t trial) *entry {
 			d.cfg.Logger.Error("async attempt did not reach its function", "inv", e.ID, "fn", e.Function, "err", t.err)
 		}
 	case t.res.Error == nil:
-		d.tell(ctx, policy.OnSuccess, e, "Success", t.res, t.out)
-		return nil
+		return nil, d.tell(ctx, policy.OnSuccess, e, "Success", t.res, t.out)
 	default:
 		failure = t.res.Error.Payload
 		if e.Attempts > policy.Retries {
-			d.tell(ctx, policy.OnFailure, e, "RetriesExhausted", t.res, failure)
-			return nil
+			return nil, d.tell(ctx, policy.OnFailure, e, "RetriesExhausted", t.res, failure)
 		}
 		e.Stalls = 0
 		e.Due = now.Add(retryAfter(e.Attempts))
 	}
 	if d.old(e, e.Due) {
-		d.tell(ctx, policy.OnFailure, e, "EventAgeExceeded", t.res, failure)
-		return nil
+		return nil, d.tell(ctx, policy.OnFailure, e, "EventAgeExceeded", t.res, failure)
 	}
-	return &e
+	return &e, true
 }
 
 // destination is the record that a destination gets
@@ -173,16 +169,17 @@ type destination struct {
 	ResponsePayload json.RawMessage `json:"responsePayload,omitempty"`
 }
 
-// tell hands the outcome to a destination, also when ctx has ended. A destination that cannot take it is logged: the event
-// itself is settled.
-func (d *Dispatcher) tell(ctx context.Context, target string, e entry, condition string, res rouse.Result, out []byte) {
+// tell hands the outcome to a destination, also when ctx has ended. A destination that refuses it, or is gone, is logged, and
+// the event settled. false: the store did not say that the destination has it. Then the event must not be settled, or it might
+// be lost to both: it becomes due again, and is told of by the attempt that follows.
+func (d *Dispatcher) tell(ctx context.Context, target string, e entry, condition string, res rouse.Result, out []byte) bool {
 	if target == "" || d.cfg.Deliver == nil {
-		return
+		return true
 	}
 	arn, err := rouse.ParseARN(target)
 	if err != nil {
 		d.cfg.Logger.Error("async destination", "fn", e.Function, "target", target, "err", err)
-		return
+		return true
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), holdFor)
 	defer cancel()
@@ -209,6 +206,7 @@ func (d *Dispatcher) tell(ctx context.Context, target string, e entry, condition
 	if err != nil {
 		d.cfg.Logger.Error("async destination", "inv", e.ID, "fn", e.Function, "target", target, "err", err)
 	}
+	return !errors.Is(err, errStore)
 }
 
 func qualified(fn, version string) string {
