@@ -38,6 +38,12 @@ func (d *doubtful) Update(ctx context.Context, fn func(kv.Tx) error) error {
 	return kv.ErrUnknown
 }
 
+// View takes its time, or an event would be moved to where it is.
+func (d *doubtful) View(ctx context.Context, fn func(kv.View) error) error {
+	time.Sleep(5 * time.Millisecond)
+	return d.Store.View(ctx, fn)
+}
+
 // TestDoubtfulMoves: an event whose moves nobody knows the outcome of is found again: it does not run again once it has
 // succeeded, and loses no retry.
 func TestDoubtfulMoves(t *testing.T) {
