@@ -103,6 +103,7 @@ func (l *Leases) start(ctx context.Context, held *Lease) bool {
 type owner struct {
 	Holder string `json:"holder"`
 	Epoch  uint64 `json:"epoch"`
+	Call   string `json:"call,omitempty"` // of Acquire that took it
 }
 
 type beat struct {
@@ -119,10 +120,11 @@ func (l *Leases) Acquire(ctx context.Context, duty []byte, ttl time.Duration) (k
 	}
 	hint, stop := l.store.Wake(beatKey(duty))
 	defer stop()
+	call := rand.Text()
 	for {
-		held, wait, err := l.try(ctx, duty, ttl)
+		held, wait, err := l.try(ctx, duty, ttl, call)
 		switch {
-		case errors.Is(err, kv.ErrConflict):
+		case errors.Is(err, kv.ErrConflict), errors.Is(err, kv.ErrUnknown) && !errors.Is(err, kv.ErrClosed):
 			wait = retryMax / 10
 		case err != nil:
 			return nil, fmt.Errorf("acquire lease: %w", err)
@@ -144,7 +146,7 @@ func (l *Leases) Acquire(ctx context.Context, duty []byte, ttl time.Duration) (k
 }
 
 // try takes the duty if it is free, else says for how long it is not.
-func (l *Leases) try(ctx context.Context, duty []byte, ttl time.Duration) (held *Lease, wait time.Duration, err error) {
+func (l *Leases) try(ctx context.Context, duty []byte, ttl time.Duration, call string) (held *Lease, wait time.Duration, err error) {
 	err = l.store.Update(ctx, func(tx kv.Tx) error {
 		held, wait = nil, 0
 		var o owner
@@ -159,6 +161,7 @@ func (l *Leases) try(ctx context.Context, duty []byte, ttl time.Duration) (held 
 		}
 		now := tx.Now()
 		left := l.alone && o.Holder != l.holder // by a process that is gone
+		left = left || o.Call == call           // by an earlier try, of which nobody knew that it took the duty
 		if was && beats && !left && now.Before(b.Expires) {
 			wait = b.Expires.Sub(now)
 			return nil
@@ -167,7 +170,7 @@ func (l *Leases) try(ctx context.Context, duty []byte, ttl time.Duration) (held 
 		if l.alone {
 			held.expires = forever
 		}
-		return errors.Join(write(tx, ownerKey(duty), owner{l.holder, held.epoch}), write(tx, beatKey(duty), beat{held.expires}))
+		return errors.Join(write(tx, ownerKey(duty), owner{l.holder, held.epoch, call}), write(tx, beatKey(duty), beat{held.expires}))
 	})
 	return held, wait, err
 }

@@ -243,3 +243,60 @@ func TestLimits(t *testing.T) {
 		t.Errorf("Acquire after Close: got %v, want ErrClosed", err)
 	}
 }
+
+// doubtful is a store that does not know the outcome of the first Updates: 'y' was carried out, 'n' not.
+type doubtful struct {
+	kv.Store
+	doubt string
+}
+
+func (d *doubtful) Update(ctx context.Context, fn func(kv.Tx) error) error {
+	if d.doubt == "" {
+		return d.Store.Update(ctx, fn)
+	}
+	done := d.doubt[0] == 'y'
+	d.doubt = d.doubt[1:]
+	if done {
+		if err := d.Store.Update(ctx, fn); err != nil {
+			return err
+		}
+	}
+	return kv.ErrUnknown
+}
+
+// TestDoubt: who does not know whether he has a duty finds out, and does not wait for himself; what others hold he leaves them.
+func TestDoubt(t *testing.T) {
+	for _, doubt := range []string{"y", "n", "yy", "ny", "yn"} {
+		for _, alone := range []bool{false, true} {
+			synctest.Test(t, func(t *testing.T) {
+				store := kvtest.Memory(t)
+				l := lease.New(lease.Config{Store: &doubtful{store, doubt}, Alone: alone})
+				defer l.Close()
+				began := time.Now()
+				held := acquire(t, t.Context(), l)
+				if took := time.Since(began); took > ttl/2 {
+					t.Errorf("%s, alone %v: took %v, want less than the lease's time", doubt, alone, took)
+				}
+				if err := work(t.Context(), store, held); err != nil {
+					t.Errorf("%s, alone %v: work of the owner: got %v, want nil", doubt, alone, err)
+				}
+			})
+		}
+		synctest.Test(t, func(t *testing.T) {
+			store := kvtest.Memory(t)
+			a := lease.New(lease.Config{Store: store})
+			defer a.Close()
+			held := acquire(t, t.Context(), a)
+			b := lease.New(lease.Config{Store: &doubtful{store, doubt}})
+			defer b.Close()
+			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+			defer cancel()
+			if _, err := b.Acquire(ctx, duty, ttl); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("%s, while another holds it: got %v, want %v", doubt, err, context.DeadlineExceeded)
+			}
+			if err := work(t.Context(), store, held); err != nil {
+				t.Errorf("%s: work of the other: got %v, want nil", doubt, err)
+			}
+		})
+	}
+}
