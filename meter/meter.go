@@ -18,6 +18,7 @@
 package meter
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -34,7 +35,7 @@ import (
 
 // Limits of a meter.
 const (
-	bufferMax   = 16_384      // records waiting for the next write; more are dropped and counted
+	bufferMax   = 16_384      // records waiting beside the batch that is written; more are dropped and counted
 	batchMax    = 2_000       // records in one transaction
 	flushEvery  = time.Second // how long a record may wait
 	sweepEvery  = time.Minute
@@ -115,6 +116,9 @@ type Meter struct {
 	dropped int      // guarded by mu
 	seq     uint64   // guarded by mu; tells apart blocks that begin at one moment
 	kick    chan struct{}
+
+	flushing sync.Mutex // held while batches are written; before mu
+	batch    *batch     // guarded by flushing: being written; nil: none
 }
 
 // Open checks the room's format and returns a meter; Run must be running for anything to be kept.
@@ -192,43 +196,47 @@ func (m *Meter) Run(ctx context.Context) error {
 	}
 }
 
-// Flush writes what waits. Records that could not be written wait again.
+// Flush writes what waits. A batch that could not be written stays as it is and goes first the next time: it may have been
+// written all the same, and then must not be counted again.
 func (m *Meter) Flush(ctx context.Context) error {
+	m.flushing.Lock()
+	defer m.flushing.Unlock()
 	for {
-		batch, first := m.take()
-		if len(batch) == 0 {
+		if m.batch == nil {
+			m.batch = m.take()
+		}
+		if m.batch == nil {
 			return nil
 		}
-		if err := m.write(ctx, batch, first); err != nil {
-			m.putBack(batch)
+		if err := m.write(ctx, m.batch); err != nil {
+			m.batch.tried = true
 			return fmt.Errorf("write usage: %w", err)
 		}
+		m.batch = nil
 	}
 }
 
-// putBack lets a batch wait again, with what came meanwhile; the newest beyond the buffer go.
-func (m *Meter) putBack(batch []Record) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.waiting = append(batch, m.waiting...)
-	if over := len(m.waiting) - bufferMax; over > 0 {
-		m.waiting = m.waiting[:bufferMax]
-		m.dropped += over
-		m.metrics.dropped.Add(float64(over))
-	}
+// batch is records that are written in one transaction.
+type batch struct {
+	records []Record
+	first   uint64 // number of its first block
+	tried   bool   // it may be there already
 }
 
-func (m *Meter) take() (batch []Record, first uint64) {
+// take is the next batch; nil: nothing waits.
+func (m *Meter) take() *batch {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	n := min(len(m.waiting), batchMax)
-	batch, m.waiting = m.waiting[:n:n], m.waiting[n:]
-	if len(m.waiting) == 0 {
+	if n == 0 {
+		return nil
+	}
+	b := &batch{records: m.waiting[:n:n], first: m.seq}
+	if m.waiting = m.waiting[n:]; len(m.waiting) == 0 {
 		m.waiting = nil
 	}
-	first = m.seq
 	m.seq += uint64(n)
-	return batch, first
+	return b
 }
 
 // sumKey names the sum of one function in one hour.
@@ -237,21 +245,27 @@ type sumKey struct {
 	hour              time.Time
 }
 
-func (m *Meter) write(ctx context.Context, batch []Record, first uint64) error {
+func (m *Meter) write(ctx context.Context, bt *batch) error {
 	sums := map[sumKey]Sum{}
-	for _, r := range batch {
+	for _, r := range bt.records {
 		k := sumKey{r.Account, r.Function, r.At.Truncate(time.Hour)}
 		s := sums[k]
 		s.add(r)
 		sums[k] = s
 	}
-	cut, err := blocks(batch)
+	cut, err := blocks(bt.records)
 	if err != nil {
 		return err
 	}
 	return m.cfg.Store.Update(ctx, func(tx kv.Tx) error {
+		if bt.tried {
+			value, _, err := tx.Get(m.blockKey(cut[0].account, cut[0].first, bt.first))
+			if err != nil || bytes.Equal(value, cut[0].value) {
+				return err
+			}
+		}
 		for i, b := range cut {
-			tx.Set(m.blockKey(b.account, b.first, first+uint64(i)), b.value)
+			tx.Set(m.blockKey(b.account, b.first, bt.first+uint64(i)), b.value)
 		}
 		for k, s := range sums {
 			key := tuple.Key(k.account, m.cfg.Region, room, "sum", k.hour, k.function)

@@ -86,3 +86,59 @@ func TestMetricsDoNotGrowWithoutEnd(t *testing.T) {
 		}
 	})
 }
+
+// doubtful is a store that does not know the outcome of its next Updates: 'y' was carried out, 'n' not, 'f' failed.
+type doubtful struct {
+	kv.Store
+	doubt atomic.Value // string
+}
+
+func (d *doubtful) Update(ctx context.Context, fn func(kv.Tx) error) error {
+	doubt, _ := d.doubt.Load().(string)
+	if doubt == "" {
+		return d.Store.Update(ctx, fn)
+	}
+	d.doubt.Store(doubt[1:])
+	switch doubt[0] {
+	case 'n':
+		return kv.ErrUnknown
+	case 'f':
+		return errors.New("no disk")
+	}
+	if err := d.Store.Update(ctx, fn); err != nil {
+		return err
+	}
+	return kv.ErrUnknown
+}
+
+// TestDoubt: what nobody knows to be written is counted once.
+func TestDoubt(t *testing.T) {
+	for _, doubt := range []string{"y", "n", "yf", "fy", "nyyf"} {
+		synctest.Test(t, func(t *testing.T) {
+			store := &doubtful{Store: kvtest.Memory(t)}
+			m, err := meter.Open(t.Context(), meter.Config{Store: store, Region: "us-east-1"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range 5 {
+				m.Record(attempt("f", meter.OK, time.Second))
+				if i == 2 {
+					store.doubt.Store(doubt)
+				}
+				for m.Flush(t.Context()) != nil {
+					m.Record(attempt("f", meter.OK, time.Second)) // others come meanwhile
+				}
+				time.Sleep(time.Second)
+			}
+			want := 5 + len(doubt)
+			recs, err := m.Records(t.Context(), account, "", time.Time{}, 0)
+			if err != nil || len(recs) != want {
+				t.Errorf("%s: got %d records, %v; want %d", doubt, len(recs), err, want)
+			}
+			lines, err := m.Usage(t.Context(), account, time.Now().Add(-time.Hour), time.Now())
+			if err != nil || len(lines) != 1 || lines[0].Invocations != int64(want) {
+				t.Errorf("%s: got usage %+v, %v; want %d invocations", doubt, lines, err, want)
+			}
+		})
+	}
+}
