@@ -14,7 +14,6 @@ type (
 	StreamView      = schema.StreamView
 	Description     = schema.Description
 	Index           = schema.Index
-	Status          = schema.Status
 	TTL             = schema.TTL
 	Change          = schema.Change
 	IndexChange     = schema.IndexChange
@@ -38,7 +37,6 @@ const (
 	Deleting        = schema.Deleting
 	Enabling        = schema.Enabling
 	Enabled         = schema.Enabled
-	Disabling       = schema.Disabling
 	Disabled        = schema.Disabled
 )
 

@@ -22,8 +22,6 @@
 package attr
 
 import (
-	"bytes"
-
 	"github.com/rouse-dev/rouse"
 	"github.com/rouse-dev/rouse/table/item"
 )
@@ -93,23 +91,6 @@ type Item item.Item
 
 // AppendWire appends the item as JSON.
 func (it Item) AppendWire(dst []byte) []byte { return AppendItem(dst, item.Item(it)) }
-
-// DecodeItem reads an item that is all of doc.
-func DecodeItem(doc []byte) (item.Item, error) {
-	const space = " \t\r\n"
-	doc = bytes.Trim(doc, space)
-	var m Map
-	n, err := m.DecodeWire(doc, false)
-	switch {
-	case err != nil:
-		return nil, err
-	case m.Err != nil:
-		return nil, m.Err
-	case n < len(doc):
-		return nil, malformed("More follows the item")
-	}
-	return m.Item, nil
-}
 
 // malformed is the error of JSON that cannot be read.
 func malformed(text string) error {

@@ -25,7 +25,7 @@
 //
 //	Append, Decode          an item as a value of the store: names sorted, short lengths folded into tags, a version in
 //	                        front; SizeOf and DecodeSome read a part of it without the rest
-//	AppendKey, CutKey       a key value within a key of the store: ordered, ends itself, grows by an eighth
+//	AppendKey               a key value within a key of the store: ordered, ends itself, grows by an eighth
 //	AppendKeyTail           a key value at the end of a key of the store: ordered, the bare bytes
 //
 // KeyHash places a partition key: its first eight bytes order items as DynamoDB's own Scan does.

@@ -53,29 +53,6 @@ func (n Number) Int64() (int64, bool) {
 	return int64(u), u < 1<<63
 }
 
-// Sign is -1, 0 or 1.
-func (n Number) Sign() int {
-	switch {
-	case n.form == "":
-		return 0
-	case n.form[0] < formZero:
-		return -1
-	}
-	return 1
-}
-
-// Cmp orders numbers by value: negative when n is less, zero when equal.
-func (n Number) Cmp(o Number) int {
-	x, y := n.bytes(), o.bytes()
-	switch {
-	case x < y:
-		return -1
-	case x > y:
-		return 1
-	}
-	return 0
-}
-
 // bytes is the form, with a zero's one byte.
 func (n Number) bytes() string {
 	if n.form == "" {

@@ -156,10 +156,6 @@ func Union(a, b Value) Value {
 	return many(a.t, all)
 }
 
-// Minus is the set of the elements of a that b does not have. It is absent when none is left: there is no empty set.
-// Sets of different types panic.
-func Minus(a, b Value) Value { return NewLess(b).From(a) }
-
 // Less takes the elements of a set out of others. Not safe for concurrent use.
 type Less struct {
 	set Value
@@ -169,7 +165,8 @@ type Less struct {
 // NewLess takes out the elements of set.
 func NewLess(set Value) *Less { return &Less{set: set} }
 
-// From is Minus of a and the set.
+// From is the set of the elements of a that the other does not have. It is absent when none is left: there is no empty set.
+// Sets of different types panic.
 func (l *Less) From(a Value) Value {
 	mustBeSets(a, l.set)
 	if l.in == nil {

@@ -48,7 +48,7 @@ func TestSetMistakes(t *testing.T) {
 		"NewSet of a list":             func() { _, _ = item.NewSet(item.TypeList, []item.Value{str("a")}) },
 		"a number in a string set":     func() { _, _ = item.NewSet(item.TypeStringSet, []item.Value{nval(t, "1")}) },
 		"Union of SS and NS":           func() { item.Union(ss, set(t, item.TypeNumberSet, nval(t, "1"))) },
-		"Minus of SS and a string":     func() { item.Minus(ss, str("a")) },
+		"SS less a string":             func() { item.NewLess(str("a")).From(ss) },
 		"an absent value in an item":   func() { item.Append(nil, item.Item{"a": item.Value{}}) },
 		"Union of values that are not": func() { item.Union(item.Value{}, item.Value{}) },
 	} {
@@ -96,7 +96,7 @@ func TestSetOperations(t *testing.T) {
 			check("a", a, func(i int) bool { return inA[i] })
 			check("a and b", item.Union(a, b), func(i int) bool { return inA[i] || inB[i] })
 			check("a and b once more", item.Union(a, b), func(i int) bool { return inA[i] || inB[i] })
-			check("a without b", item.Minus(a, b), func(i int) bool { return inA[i] && !inB[i] })
+			check("a without b", item.NewLess(b).From(a), func(i int) bool { return inA[i] && !inB[i] })
 			check("a afterwards", a, func(i int) bool { return inA[i] })
 			if got, want := a.Equal(b), fmt.Sprint(inA) == fmt.Sprint(inB); got != want || len(a.Elems()) != before {
 				t.Fatalf("a equals b: got %v, want %v", got, want)

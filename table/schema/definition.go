@@ -31,14 +31,13 @@ type Status string
 
 // The states. A table that is stored is ACTIVE; CREATING, UPDATING and DELETING are what the answers of the calls say.
 const (
-	Creating  Status = "CREATING"
-	Active    Status = "ACTIVE"
-	Updating  Status = "UPDATING"
-	Deleting  Status = "DELETING"
-	Enabling  Status = "ENABLING"
-	Enabled   Status = "ENABLED"
-	Disabling Status = "DISABLING"
-	Disabled  Status = "DISABLED"
+	Creating Status = "CREATING"
+	Active   Status = "ACTIVE"
+	Updating Status = "UPDATING"
+	Deleting Status = "DELETING"
+	Enabling Status = "ENABLING"
+	Enabled  Status = "ENABLED"
+	Disabled Status = "DISABLED"
 )
 
 // Attribute is an attribute that a key uses, with its type: S, N or B.
