@@ -80,7 +80,10 @@ func (s *Stacks) operate(ctx context.Context, w work) error {
 		r.st, err = s.load(v, w.account, w.id)
 		return err
 	})
-	if err != nil || r.st.Op == nil || !inProgress(r.st.Status) {
+	switch {
+	case err != nil && rouse.KindOf(err) == rouse.NotFound:
+		return nil // one that was not made after all
+	case err != nil || r.st.Op == nil || !inProgress(r.st.Status):
 		return err
 	}
 	if r.records, err = s.resources(ctx, r.st); err != nil {

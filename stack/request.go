@@ -3,6 +3,7 @@ package stack
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -312,11 +313,18 @@ func (s *Stacks) submit(ctx context.Context, from rouse.Origin, req Request, wan
 		s.put(tx, st, ev)
 		return nil
 	})
+	s.begin(err, st)
 	if err != nil {
 		return "", err
 	}
-	s.enqueue(work{st.Account, st.ID})
 	return st.ID, nil
+}
+
+// begin hands a stack to Run whose operation was written, or may have been: nobody else would take it up before the next start.
+func (s *Stacks) begin(err error, st *stackRecord) {
+	if st != nil && (err == nil || errors.Is(err, kv.ErrUnknown)) {
+		s.enqueue(work{st.Account, st.ID})
+	}
 }
 
 // unchanged refuses when the stack is not as it was when the request was prepared.
@@ -378,9 +386,7 @@ func (s *Stacks) Delete(ctx context.Context, from rouse.Origin, name string, d D
 	if rouse.KindOf(err) == rouse.NotFound && err != nil {
 		return nil
 	}
-	if err == nil && st != nil {
-		s.enqueue(work{account, st.ID})
-	}
+	s.begin(err, st)
 	return err
 }
 
