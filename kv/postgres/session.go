@@ -238,27 +238,6 @@ func (c *session) failed(m *pgproto3.ErrorResponse) error {
 	return err
 }
 
-// settle reads until nothing is under way any more: what is left of an implicit transaction ends. Errors that were told
-// already do not matter; the session is dead if it cannot be used.
-func (c *session) settle() {
-	c.sync()
-	if !c.dead && c.fe.Flush() != nil {
-		c.dead = true
-	}
-	for c.syncs > 0 && !c.dead {
-		m, err := c.fe.Receive()
-		if err != nil {
-			c.dead = true
-			return
-		}
-		if e, ok := m.(*pgproto3.ErrorResponse); ok {
-			_ = c.failed(e)
-			continue
-		}
-		c.other(m)
-	}
-}
-
 // errLost marks errors after which a session is gone, and with it the knowledge of what became of its last request.
 var errLost = errors.New("connection lost")
 
