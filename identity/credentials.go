@@ -134,9 +134,6 @@ func roleOrigin(r *principal, session, accessKey string) rouse.Origin {
 	}}
 }
 
-// RootOrigin is the root user of account, for what the operator does from the console of the machine.
-func RootOrigin(account string) rouse.Origin { return rootOrigin(account, "") }
-
 // Credentials of a session.
 type Credentials struct {
 	AccessKeyID     string

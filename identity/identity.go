@@ -184,9 +184,6 @@ func (i *Identity) Bootstrap(ctx context.Context) (key NewAccessKey, created boo
 	return key, true, nil
 }
 
-// Account is the account that Bootstrap made.
-func (i *Identity) Account() string { return i.cfg.Account }
-
 // Since is when an account was made; zero for an unknown one.
 func (i *Identity) Since(account string) time.Time {
 	if a := i.current.Load().accounts[account]; a != nil {

@@ -248,12 +248,17 @@ func TestSessionNeedsTrust(t *testing.T) {
 	}
 }
 
+// rootOf is the root user of account.
+func rootOf(account string) rouse.Origin {
+	return rouse.Origin{Root: true, Principal: rouse.Principal{Account: account, ARN: "arn:aws:iam::" + account + ":root", UserID: account}}
+}
+
 func TestAssume(t *testing.T) {
 	i := world(t)
 	ctx := t.Context()
 	ann := user(t, i, "ann")
 	bob := user(t, i, "bob")
-	root := identity.RootOrigin(acc)
+	root := rootOf(acc)
 	byAccount := role(t, i, "by-account", trustRoot)
 	byName := role(t, i, "by-name", strings.Replace(trustRoot, `"123456789012"`, `"arn:aws:iam::123456789012:user/ann"`, 1))
 	external := role(t, i, "external", strings.Replace(trustRoot, `"Action"`, `"Condition":{"StringEquals":{"sts:ExternalId":"x1"}},"Action"`, 1))
@@ -316,7 +321,7 @@ func TestSessionToken(t *testing.T) {
 	wantError(t, err, rouse.Denied, "", "Cannot call GetSessionToken with session credentials")
 	_, err = i.SessionToken(t.Context(), ann, time.Second)
 	wantError(t, err, rouse.Invalid, "", "between 900 and 129600")
-	c = must[identity.Credentials](t)(i.SessionToken(t.Context(), identity.RootOrigin(acc), 0))
+	c = must[identity.Credentials](t)(i.SessionToken(t.Context(), rootOf(acc), 0))
 	if k := must[identity.Key](t)(i.Credentials(t.Context(), c.AccessKeyID, c.SessionToken)); !k.Origin.Root {
 		t.Errorf("got %+v, want root", k.Origin)
 	}

@@ -129,13 +129,8 @@ func (i *Identity) checkTrust(doc string) error {
 	return nil
 }
 
-// CheckResourcePolicy refuses a resource's policy that Authorize could not read; for rooms that take such policies.
-func CheckResourcePolicy(doc string) error { return checkPolicy(doc, policy.Resource) }
-
-func checkIdentityPolicy(doc string) error { return checkPolicy(doc, policy.Identity) }
-
-func checkPolicy(doc string, kind policy.Kind) error {
-	d, err := policy.Parse(doc, kind)
+func checkIdentityPolicy(doc string) error {
+	d, err := policy.Parse(doc, policy.Identity)
 	if err != nil {
 		return malformed(err)
 	}

@@ -54,6 +54,11 @@ func element(body, name string) string {
 	return text
 }
 
+// rootOf is the root user of account.
+func rootOf(account string) rouse.Origin {
+	return rouse.Origin{Root: true, Principal: rouse.Principal{Account: account, ARN: "arn:aws:iam::" + account + ":root", UserID: account}}
+}
+
 func TestTable(t *testing.T) {
 	_, d := open(t)
 	wiretest.Check(t, d.Service())
@@ -62,7 +67,7 @@ func TestTable(t *testing.T) {
 
 func TestCallerIdentity(t *testing.T) {
 	_, d := open(t)
-	status, body := call(t, d, identity.RootOrigin(acc), "Action=GetCallerIdentity")
+	status, body := call(t, d, rootOf(acc), "Action=GetCallerIdentity")
 	for _, want := range []string{`<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">`,
 		"<Arn>arn:aws:iam::123456789012:root</Arn>", "<UserId>123456789012</UserId>", "<Account>123456789012</Account>", "<RequestId>"} {
 		if !strings.Contains(body, want) {
@@ -78,7 +83,7 @@ func TestAssumeRole(t *testing.T) {
 		t.Fatal(err)
 	}
 	form := "Action=AssumeRole&RoleSessionName=s1&DurationSeconds=900&RoleArn=" + url.QueryEscape(r.ARN())
-	status, body := call(t, d, identity.RootOrigin(acc), form)
+	status, body := call(t, d, rootOf(acc), form)
 	if status != 200 || element(body, "Arn") != "arn:aws:sts::123456789012:assumed-role/app/s1" || element(body, "AssumedRoleId") != r.ID+":s1" {
 		t.Fatalf("got %d %s, want a session of app", status, body)
 	}
@@ -90,7 +95,7 @@ func TestAssumeRole(t *testing.T) {
 	if element(body, "UserId") != r.ID+":s1" {
 		t.Errorf("got %d %s, want the session", status, body)
 	}
-	status, body = call(t, d, identity.RootOrigin("999988887777"), form)
+	status, body = call(t, d, rootOf("999988887777"), form)
 	if status != 403 || element(body, "Code") != "AccessDenied" || !strings.Contains(body, "is not authorized to perform: sts:AssumeRole on resource: "+r.ARN()) {
 		t.Errorf("got %d %s, want AccessDenied", status, body)
 	}
@@ -100,7 +105,7 @@ func TestAssumeRole(t *testing.T) {
 		"&Tags.member.1.Key=a&Tags.member.1.Value=b": "Tags",
 		"&SerialNumber=123456789&TokenCode=123456":   "SerialNumber",
 	} {
-		status, body := call(t, d, identity.RootOrigin(acc), form+extra)
+		status, body := call(t, d, rootOf(acc), form+extra)
 		if status != 501 || !strings.Contains(body, want) {
 			t.Errorf("%s: got %d %s, want 501 naming %s", extra, status, body, want)
 		}
@@ -109,7 +114,7 @@ func TestAssumeRole(t *testing.T) {
 		"Action=AssumeRole&RoleSessionName=s1": "roleArn", form + "&DurationSeconds=1": "ValidationError",
 		strings.Replace(form, "=s1", "=s%201", 1): "roleSessionName",
 	} {
-		if status, body := call(t, d, identity.RootOrigin(acc), extra); status != 400 || !strings.Contains(body, want) {
+		if status, body := call(t, d, rootOf(acc), extra); status != 400 || !strings.Contains(body, want) {
 			t.Errorf("%s: got %d %s, want 400 with %s", extra, status, body, want)
 		}
 	}
@@ -117,7 +122,7 @@ func TestAssumeRole(t *testing.T) {
 
 func TestSessionToken(t *testing.T) {
 	i, d := open(t)
-	_, body := call(t, d, identity.RootOrigin(acc), "Action=GetSessionToken")
+	_, body := call(t, d, rootOf(acc), "Action=GetSessionToken")
 	k, err := i.Credentials(t.Context(), element(body, "AccessKeyId"), element(body, "SessionToken"))
 	if err != nil || !k.Origin.Root {
 		t.Fatalf("got %s, %v; want credentials of root", body, err)
