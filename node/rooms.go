@@ -111,6 +111,9 @@ type visitor struct {
 	once sync.Once
 }
 
+// NetConn is the connection itself.
+func (v *visitor) NetConn() net.Conn { return v.Conn }
+
 // Close closes the connection.
 func (v *visitor) Close() error {
 	v.once.Do(func() {

@@ -35,6 +35,8 @@ const (
 type conn struct {
 	s      *Server
 	net    net.Conn
+	socket io.ReadWriter // net, for what has no other reader or writer
+	half   halfCloser    // nil: it cannot be
 	remote string
 	req    http.Request // as it is read; its handler gets a copy with a context
 	header http.Header  // of responses, cleared for each
@@ -57,8 +59,23 @@ type conn struct {
 	hasAhead bool
 }
 
+type halfCloser interface{ CloseWrite() error }
+
+// conn is a new connection. Listeners may wrap theirs, if they show what is inside by NetConn, as tls.Conn does.
 func (s *Server) conn(nc net.Conn) *conn {
-	c := &conn{s: s, net: nc, remote: nc.RemoteAddr().String(), header: http.Header{}}
+	c := &conn{s: s, net: nc, socket: nc, remote: nc.RemoteAddr().String(), header: http.Header{}}
+	under := nc
+	for {
+		w, ok := under.(interface{ NetConn() net.Conn })
+		if !ok {
+			break
+		}
+		under = w.NetConn()
+	}
+	if direct := socketOf(under); direct != nil {
+		c.socket = direct
+	}
+	c.half, _ = under.(halfCloser)
 	c.since.Store(s.ticks.Load())
 	return c
 }
@@ -214,7 +231,7 @@ func (c *conn) Read(p []byte) (int, error) {
 		}
 		c.armed = !c.until.IsZero()
 	}
-	return c.net.Read(p)
+	return c.socket.Read(p)
 }
 
 // fill reads more into the buffer, which has room.
@@ -248,8 +265,7 @@ func (c *conn) take(p []byte) (int, error) {
 
 // linger lets a client that is still sending read the answer: closing at once would throw it away (RFC 9112 §9.6).
 func (c *conn) linger() {
-	half, ok := c.net.(interface{ CloseWrite() error })
-	if !ok || half.CloseWrite() != nil {
+	if c.half == nil || c.half.CloseWrite() != nil {
 		return
 	}
 	if c.until = time.Now().Add(lingerFor); c.net.SetReadDeadline(c.until) == nil {

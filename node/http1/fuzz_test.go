@@ -35,7 +35,8 @@ func FuzzRequest(f *testing.F) {
 		f.Add([]byte(s), byte(3))
 	}
 	f.Fuzz(func(t *testing.T, data []byte, piece byte) {
-		c := &conn{s: &Server{}, net: &input{r: bytes.NewReader(data), piece: int(piece) + 1}, buf: make([]byte, bufferUsual)}
+		from := &input{r: bytes.NewReader(data), piece: int(piece) + 1}
+		c := &conn{s: &Server{}, net: from, socket: from, buf: make([]byte, bufferUsual)}
 		b, err := c.request()
 		if err != nil {
 			return

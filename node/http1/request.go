@@ -82,7 +82,7 @@ type framing struct {
 
 // parse reads a head: its lines, each with its CRLF.
 func parse(r *http.Request, text string) (f framing, err error) {
-	line, rest, _ := strings.Cut(text, "\r\n")
+	line, rest := cut(text)
 	if err := parseLine(r, line); err != nil {
 		return f, err
 	}
@@ -90,14 +90,11 @@ func parse(r *http.Request, text string) (f framing, err error) {
 	values := make([]string, lines)
 	r.Header = make(http.Header, lines)
 	for i := 0; rest != ""; i++ {
-		if line, rest, _ = strings.Cut(rest, "\r\n"); !isText(line) {
-			return f, bad("a header line with a control character")
+		line, rest = cut(rest)
+		name, value, ok := field(line)
+		if !ok {
+			return f, bad("a header line without a proper name, or with a control character")
 		}
-		name, value, ok := strings.Cut(line, ":")
-		if !ok || !isToken(name) {
-			return f, bad("a header line without a proper name")
-		}
-		name, value = textproto.CanonicalMIMEHeaderKey(name), strings.Trim(value, " \t")
 		keep, err := f.meet(r, name, value)
 		if err != nil {
 			return f, err
@@ -113,6 +110,42 @@ func parse(r *http.Request, text string) (f framing, err error) {
 		r.Header[name] = values[i : i+1 : i+1]
 	}
 	return f, f.settle(r)
+}
+
+// cut cuts off the first line. A CR or LF that does not end it properly stays in it, where nothing takes it.
+func cut(text string) (line, rest string) {
+	i := strings.IndexByte(text, '\n')
+	if i > 0 && text[i-1] == '\r' {
+		return text[:i-1], text[i+1:]
+	}
+	return text, ""
+}
+
+// field reads a header line. Names are canonical: most are as they come.
+func field(line string) (name, value string, ok bool) {
+	i, canonical, upper := 0, true, true
+	for ; i < len(line) && class[line[i]]&inToken != 0; i++ {
+		c := line[i]
+		canonical = canonical && !(upper && 'a' <= c && c <= 'z' || !upper && 'A' <= c && c <= 'Z')
+		upper = c == '-'
+	}
+	if i == 0 || i == len(line) || line[i] != ':' {
+		return "", "", false
+	}
+	if name, value = line[:i], trim(line[i+1:]); !canonical {
+		name = textproto.CanonicalMIMEHeaderKey(name)
+	}
+	return name, value, isText(value)
+}
+
+func trim(s string) string {
+	for s != "" && (s[0] == ' ' || s[0] == '\t') {
+		s = s[1:]
+	}
+	for s != "" && (s[len(s)-1] == ' ' || s[len(s)-1] == '\t') {
+		s = s[:len(s)-1]
+	}
+	return s
 }
 
 // parseLine reads the request line.
@@ -170,7 +203,7 @@ func (f *framing) meet(r *http.Request, name, value string) (keep bool, err erro
 		return false, nil
 	case "Connection":
 		for token := range strings.SplitSeq(value, ",") {
-			token = strings.Trim(token, " \t")
+			token = trim(token)
 			r.Close = r.Close || strings.EqualFold(token, "close")
 			f.keeps = f.keeps || strings.EqualFold(token, "keep-alive")
 		}

@@ -126,7 +126,7 @@ func (w *response) fields(b []byte) []byte {
 
 func hasToken(list, token string) bool {
 	for t := range strings.SplitSeq(list, ",") {
-		if strings.EqualFold(strings.Trim(t, " \t"), token) {
+		if strings.EqualFold(trim(t), token) {
 			return true
 		}
 	}
@@ -290,7 +290,7 @@ func (w *response) push(p []byte) {
 		buffers := net.Buffers{*w.out, p}
 		_, w.failed = buffers.WriteTo(w.c.net)
 	case len(*w.out) > 0:
-		_, w.failed = w.c.net.Write(*w.out)
+		_, w.failed = w.c.socket.Write(*w.out)
 	}
 	*w.out = (*w.out)[:0]
 }
