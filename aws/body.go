@@ -11,9 +11,6 @@ import (
 	"github.com/rouse-dev/rouse/aws/wire"
 )
 
-// anonymousMax is how much is read for somebody who has not said who he is.
-const anonymousMax = 256 << 10
-
 // bodyAhead is how much is set aside for a body before any of it has come.
 const bodyAhead = 32 << 10
 

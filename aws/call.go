@@ -60,7 +60,7 @@ func (d *Door) run(ctx context.Context, from rouse.Origin, e *wire.Entry, t *wir
 
 // admit answers an error unless from may run e with in, and the needs as far as they are known.
 func (d *Door) admit(ctx context.Context, from rouse.Origin, e *wire.Entry, in any) ([]rouse.Need, error) {
-	if from.IsZero() && !e.Anonymous() {
+	if from.IsZero() {
 		return nil, rouse.Errorf(rouse.Denied, "Nobody is not authorized to perform: %s", e.Name)
 	}
 	if from.Hops > rouse.HopsMax {

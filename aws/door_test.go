@@ -105,7 +105,6 @@ func services() []wire.Service {
 		{Name: "forms", Title: "Forms", Protocol: wire.Query, Version: "2020-01-01", Namespace: "https://forms/", Errors: wire.QueryErrors(),
 			Global: true, Operations: []wire.Operation{
 				wire.Op("GetForm", "", wire.NoNeeds[formIn], echoForm),
-				wire.Op("OpenForm", "", wire.NoNeeds[formIn], echoForm, wire.Anonymous()),
 			}},
 		rest, second, s3,
 	}

@@ -47,16 +47,13 @@ func (x *exchange) serve() error {
 	if err := x.pick(claim); err != nil {
 		return err
 	}
-	if claim == nil && (sigv4.IsSigned(x.r) || x.table.Service.Protocol == wire.Query && !hasAnonymous(x.table)) {
+	if claim == nil {
 		return unsigned
 	}
 	if x.table.Service.Protocol == wire.Query {
-		return x.serveForm(claim, unsigned)
+		return x.serveForm(claim)
 	}
 	m, err := x.table.Route(x.r)
-	if claim == nil && (err != nil || !m.Anonymous()) {
-		return unsigned
-	}
 	if err != nil { // what is implemented and what is not is nothing for those who have no key
 		if _, _, denied := x.authenticate(claim, wire.Match{}); denied != nil {
 			return denied
@@ -72,15 +69,12 @@ func (x *exchange) serve() error {
 }
 
 // serveForm serves a query request: only its body says which operation it means.
-func (x *exchange) serveForm(claim *sigv4.Claim, unsigned error) error {
+func (x *exchange) serveForm(claim *sigv4.Claim) error {
 	origin, in, err := x.authenticate(claim, wire.Match{})
 	if err != nil {
 		return err
 	}
 	m, err := x.routeForm(&in)
-	if claim == nil && (err != nil || !m.Anonymous()) {
-		return unsigned
-	}
 	if err != nil {
 		return err
 	}
@@ -110,11 +104,6 @@ func (x *exchange) authenticate(claim *sigv4.Claim, m wire.Match) (rouse.Origin,
 	limit := x.table.Service.BodyMax
 	if m.Entry != nil {
 		limit = m.BodyMax()
-	}
-	if claim == nil {
-		var err error
-		in.Body, err = x.read(min(limit, anonymousMax), false)
-		return x.place(rouse.Origin{}), in, err
 	}
 	if err := x.checkScope(claim); err != nil {
 		return rouse.Origin{}, in, err

@@ -44,21 +44,6 @@ func TestUnsignedRequestsAreRefused(t *testing.T) {
 	}
 }
 
-func TestAnonymousOperation(t *testing.T) {
-	h := open(t)
-	form := func(body string) *http.Request {
-		return h.ask("POST", "/", body, "Content-Type", "application/x-www-form-urlencoded")
-	}
-	h.want(form("Action=OpenForm&Name=x"), 200, "<Name>x</Name>")
-	h.want(form("Action=OpenForm"), 400, "Value null at 'name' failed to satisfy constraint: Member must not be null")
-	h.want(form("Action=Nope"), 403, "<Code>MissingAuthenticationToken</Code>")
-	h.want(form("Action=OpenForm&Name="+strings.Repeat("x", 300<<10)), 413, "<Code>RequestEntityTooLarge</Code>")
-	ev := h.audited()
-	if len(ev) != 1 || !ev[0].Origin.IsZero() || ev[0].Origin.SourceIP != "127.0.0.1" || ev[0].Operation != "OpenForm" {
-		t.Errorf("audit: got %+v, want one OpenForm by nobody from 127.0.0.1", ev)
-	}
-}
-
 func TestBadCredentials(t *testing.T) {
 	h := open(t)
 	json := func(change func(*sigv4.Signer), at time.Time) *http.Request {

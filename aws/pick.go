@@ -32,7 +32,7 @@ func (x *exchange) pick(claim *sigv4.Claim) error {
 }
 
 // guess finds the service of a request without a signature: by target, then by host, by the version in the query string
-// and by path. It decides how an error is phrased, and which operation an anonymous caller reaches.
+// and by path. It decides how the error is phrased.
 func (d *Door) guess(r *http.Request) *wire.Table {
 	host := r.Host
 	if h, _, err := net.SplitHostPort(host); err == nil {
@@ -48,7 +48,6 @@ func (d *Door) guess(r *http.Request) *wire.Table {
 		func(t *wire.Table) bool { return t.Service.Name == label || t.Service.SigningName == label },
 		func(t *wire.Table) bool { return version != "" && t.Service.Version == version },
 		func(t *wire.Table) bool { return t.Serves(r) },
-		func(t *wire.Table) bool { return isForm(r) && hasAnonymous(t) },
 	} {
 		for _, t := range d.order {
 			if by(t) {
@@ -57,19 +56,6 @@ func (d *Door) guess(r *http.Request) *wire.Table {
 		}
 	}
 	return d.stranger(r)
-}
-
-// hasAnonymous finds the query service that takes unsigned forms, of which the head says nothing: STS.
-func hasAnonymous(t *wire.Table) bool {
-	if t.Service.Protocol != wire.Query {
-		return false
-	}
-	for _, op := range t.Service.Operations {
-		if e, err := t.Operation(op.Name); err == nil && e.Anonymous() {
-			return true
-		}
-	}
-	return false
 }
 
 // stranger is the table that phrases an error for a service which Rouse does not have.

@@ -59,13 +59,6 @@ type Claim struct {
 // declares none: then the body itself has to be hashed.
 func (c *Claim) PayloadHash() (hash string, ok bool) { return c.payload, c.payload != "" }
 
-// IsSigned reports whether r carries any kind of credentials, so that a door can tell an anonymous request from a
-// wrongly signed one.
-func IsSigned(r *http.Request) bool {
-	return r.Header.Get("Authorization") != "" || strings.Contains(r.URL.RawQuery, "X-Amz-Algorithm=") ||
-		strings.Contains(r.URL.RawQuery, "X-Amz-Signature=")
-}
-
 // Parse reads the claim of r.
 func Parse(r *http.Request) (*Claim, error) {
 	auth := r.Header["Authorization"]

@@ -29,12 +29,11 @@ type Operation struct {
 	needs  func(ctx context.Context, from rouse.Origin, in any) ([]rouse.Need, error)
 	handle func(ctx context.Context, from rouse.Origin, in any) (any, error)
 
-	refused   []refusal
-	differs   string
-	bodyMax   int64
-	tooLarge  string // code; "" for the service's
-	anonymous bool
-	audited   bool
+	refused  []refusal
+	differs  string
+	bodyMax  int64
+	tooLarge string // code; "" for the service's
+	audited  bool
 }
 
 // Op declares an operation. route is "" for JSON and query services, and "METHOD /path/{label}/{greedy+}?key=value
@@ -116,16 +115,9 @@ func BodyMax(bytes int64) Option { return func(op *Operation) { op.bodyMax = byt
 // TooLargeCode is the code of a body beyond the operation's limit, where that is not the service's of Kind TooLarge.
 func TooLargeCode(code string) Option { return func(op *Operation) { op.tooLarge = code } }
 
-// Anonymous lets the operation be called without a signature, as sts:AssumeRoleWithWebIdentity. It then gets the zero
-// Origin, save SourceIP and the like; needs must be empty or allow it by a resource's policy.
-func Anonymous() Option { return func(op *Operation) { op.anonymous = true } }
-
-// Audited makes calls leave an audit event. That is the default, except for names that begin as reading ones do (Get,
-// List, Describe, …).
-func Audited() Option { return func(op *Operation) { op.audited = true } }
-
-// Unaudited spares calls the audit event: for operations on data that leave a record of their own, as Invoke, where
-// CloudTrail writes none either unless told.
+// Unaudited spares calls the audit event, which all leave but those whose names begin as reading ones do (Get, List,
+// Describe, …): for operations on data that leave a record of their own, as Invoke, where CloudTrail writes none either
+// unless told.
 func Unaudited() Option { return func(op *Operation) { op.audited = false } }
 
 type refusal struct {

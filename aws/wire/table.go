@@ -284,8 +284,5 @@ func (e *Entry) Streams() bool {
 	return err == nil && p.in.payload != nil && p.in.payload.shape.kind == kindReader
 }
 
-// Anonymous reports whether the operation may be called without a signature.
-func (e *Entry) Anonymous() bool { return e.anonymous }
-
 // Audited reports whether calls leave an audit event.
 func (e *Entry) Audited() bool { return e.audited }
