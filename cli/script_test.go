@@ -82,11 +82,19 @@ func setup(e *testscript.Env) error {
 	e.Setenv("GOROOT", dirs[2])
 	e.Setenv("GOPROXY", "off") // what is not in the cache already is not asked for
 	e.Setenv("GOFLAGS", "-mod=mod")
+	for _, name := range registry() {
+		e.Setenv(name, os.Getenv(name))
+	}
 	e.Setenv("npm_config_cache", filepath.Join(home, "npm"))
 	e.Setenv("npm_config_offline", "true")
 	cache, ok := os.LookupEnv("npm_config_cache")
-	if user, err := os.UserHomeDir(); err == nil && !ok {
-		cache = filepath.Join(user, ".npm")
+	if user, err := os.UserHomeDir(); err == nil {
+		if !ok {
+			cache = filepath.Join(user, ".npm")
+		}
+		if _, ok := os.LookupEnv("npm_config_userconfig"); !ok {
+			e.Setenv("npm_config_userconfig", filepath.Join(user, ".npmrc"))
+		}
 	}
 	e.Setenv("NPM_CACHE", cache) // for scripts that need packages of the registry
 	repository, err := filepath.Abs("..")
@@ -94,6 +102,18 @@ func setup(e *testscript.Env) error {
 	e.Values[started{}] = map[string]*process{}
 	e.Defer(func() { killAll(e.Values[started{}].(map[string]*process)) })
 	return err
+}
+
+// registry names the variables of this environment that say how npm reaches its registry.
+func registry() (names []string) {
+	for _, kv := range os.Environ() {
+		name, _, _ := strings.Cut(kv, "=")
+		switch lower := strings.ToLower(name); {
+		case strings.HasPrefix(lower, "npm_config_"), strings.HasSuffix(lower, "_proxy"), lower == "node_extra_ca_certs":
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 type started struct{}
@@ -209,8 +229,10 @@ func find(ts *testscript.TestScript, tool string) string {
 // environ is the script's environment, as far as commands here need it.
 func environ(ts *testscript.TestScript) []string {
 	var env []string
-	for _, name := range []string{"PATH", "HOME", "TMPDIR", "WORK", "GOCACHE", "GOMODCACHE", "GOROOT", "GOPROXY", "GOFLAGS", "npm_config_cache",
-		"npm_config_offline", "npm_config_prefer_offline", "ROUSE_LISTEN", "ROUSE_PLAIN", "ROUSE_REGION", "ROUSE_DATA", "ROUSE_EGRESS", "NO_COLOR", "CLICOLOR_FORCE"} {
+	names := []string{"PATH", "HOME", "TMPDIR", "WORK", "GOCACHE", "GOMODCACHE", "GOROOT", "GOPROXY", "GOFLAGS", "npm_config_cache",
+		"npm_config_offline", "npm_config_prefer_offline", "npm_config_userconfig", "ROUSE_LISTEN", "ROUSE_PLAIN", "ROUSE_REGION",
+		"ROUSE_DATA", "ROUSE_EGRESS", "NO_COLOR", "CLICOLOR_FORCE"}
+	for _, name := range append(names, registry()...) {
 		if v := ts.Getenv(name); v != "" {
 			env = append(env, name+"="+v)
 		}

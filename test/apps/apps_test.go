@@ -233,14 +233,26 @@ func (n *node) rouse(t *testing.T, args ...string) string {
 	t.Helper()
 	var said bytes.Buffer
 	cmd := exec.CommandContext(t.Context(), n.binary, args...)
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "ROUSE_ENDPOINT=http://" + n.address,
-		"ROUSE_ACCESS_KEY_ID=test", "ROUSE_SECRET_ACCESS_KEY=test"}
+	cmd.Env = n.environ()
 	cmd.Stderr = &said
 	out, err := cmd.Output()
 	if err != nil {
 		t.Fatalf("rouse %s: %v\n%s%s", strings.Join(args, " "), err, out, said.String())
 	}
 	return string(out)
+}
+
+// environ is that of commands: the node's address and key, and how npm reaches its registry.
+func (n *node) environ() []string {
+	env := []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "ROUSE_ENDPOINT=http://" + n.address,
+		"ROUSE_ACCESS_KEY_ID=test", "ROUSE_SECRET_ACCESS_KEY=test"}
+	for _, kv := range os.Environ() {
+		name, _, _ := strings.Cut(strings.ToLower(kv), "=")
+		if strings.HasPrefix(name, "npm_config_") || strings.HasSuffix(name, "_proxy") || name == "node_extra_ca_certs" {
+			env = append(env, kv)
+		}
+	}
+	return env
 }
 
 // deploy deploys the application in a folder with values of parameters, and returns its outputs. What is built lies in a

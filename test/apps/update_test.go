@@ -162,8 +162,7 @@ func TestTableUpdates(t *testing.T) {
 func (n *node) try(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), n.binary, args...)
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "ROUSE_ENDPOINT=http://" + n.address,
-		"ROUSE_ACCESS_KEY_ID=test", "ROUSE_SECRET_ACCESS_KEY=test"}
+	cmd.Env = n.environ()
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }

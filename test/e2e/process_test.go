@@ -201,7 +201,7 @@ func (r *rouse) begin(t testing.TB) {
 	words := append(append(append([]string{}, r.prefix...), binary), r.args...)
 	r.cmd = exec.Command(words[0], words[1:]...)
 	r.cmd.Dir, r.cmd.Stdout, r.cmd.Stderr = r.dir, r.out, r.out
-	r.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}
+	r.cmd.Env = environ()
 	r.cmd.WaitDelay = time.Second
 	if err := r.cmd.Start(); err != nil {
 		t.Fatalf("start rouse: %v", err)
@@ -210,6 +210,18 @@ func (r *rouse) begin(t testing.TB) {
 	cmd := r.cmd
 	go func() { ended <- cmd.Wait() }()
 	r.ended = ended
+}
+
+// environ is what of this process's environment processes get: where programs are, and how npm's registry is reached.
+func environ() []string {
+	env := []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}
+	for _, kv := range os.Environ() {
+		name, _, _ := strings.Cut(strings.ToLower(kv), "=")
+		if strings.HasPrefix(name, "ssl_cert_") || strings.HasSuffix(name, "_proxy") {
+			env = append(env, kv)
+		}
+	}
+	return env
 }
 
 // awaitReady waits until health is 200.
@@ -283,8 +295,7 @@ func (r *rouse) leavesNothing(t *testing.T, dead *holdings, when string) {
 func (r *rouse) command(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, binary, args...)
 	cmd.Dir = r.dir
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "ROUSE_ENDPOINT=" + r.url,
-		"ROUSE_ACCESS_KEY_ID=test", "ROUSE_SECRET_ACCESS_KEY=test"}
+	cmd.Env = append(environ(), "ROUSE_ENDPOINT="+r.url, "ROUSE_ACCESS_KEY_ID=test", "ROUSE_SECRET_ACCESS_KEY=test")
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }
