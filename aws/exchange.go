@@ -47,7 +47,7 @@ func (x *exchange) serve() error {
 	if err := x.pick(claim); err != nil {
 		return err
 	}
-	if claim == nil {
+	if unsigned != nil {
 		return unsigned
 	}
 	if x.table.Service.Protocol == wire.Query {

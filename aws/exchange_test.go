@@ -44,6 +44,22 @@ func TestUnsignedRequestsAreRefused(t *testing.T) {
 	}
 }
 
+// TestWhatIsNotSignedIsNotTaken: a header that decides what a request means counts only when it is signed, or whoever has seen
+// a request could send it with another meaning.
+func TestWhatIsNotSignedIsNotTaken(t *testing.T) {
+	h := open(t)
+	for name, value := range map[string]string{"X-Amz-Target": "Boxes_1.PutBox", "X-Amz-Other": "x"} {
+		r := h.ask("POST", "/", `{"name":"b"}`)
+		if name != "X-Amz-Target" {
+			r.Header.Set("X-Amz-Target", "Boxes_1.PutBox")
+		}
+		s := signer("boxes")
+		s.Sign(r, sigv4.HashPayload([]byte(`{"name":"b"}`)), h.now)
+		r.Header.Set(name, value)
+		h.want(r, 400, "'"+name+"' must be a 'SignedHeader'")
+	}
+}
+
 func TestBadCredentials(t *testing.T) {
 	h := open(t)
 	json := func(change func(*sigv4.Signer), at time.Time) *http.Request {

@@ -59,7 +59,7 @@ type Claim struct {
 // declares none: then the body itself has to be hashed.
 func (c *Claim) PayloadHash() (hash string, ok bool) { return c.payload, c.payload != "" }
 
-// Parse reads the claim of r.
+// Parse reads the claim of r, or says why there is none to be verified.
 func Parse(r *http.Request) (*Claim, error) {
 	auth := r.Header["Authorization"]
 	query := strings.Contains(r.URL.RawQuery, "X-Amz-Algorithm=") || strings.Contains(r.URL.RawQuery, "X-Amz-Signature=")
@@ -82,7 +82,10 @@ func Parse(r *http.Request) (*Claim, error) {
 	if err := c.declare(r.Header.Get("X-Amz-Content-Sha256")); err != nil {
 		return nil, err
 	}
-	return c, c.check(r)
+	if err := c.check(r); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 func parseHeader(auth string, head http.Header) (*Claim, error) {
