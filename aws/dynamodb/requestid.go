@@ -2,7 +2,6 @@ package dynamodb
 
 import (
 	"crypto/rand"
-	"strings"
 )
 
 // requestIDLen is the length of DynamoDB's request ids, which are of capitals and digits.
@@ -10,11 +9,25 @@ const requestIDLen = 52
 
 // formID is a request's id in DynamoDB's form: the digits of the one in the log, and again as many as are missing.
 func formID(id string) string {
-	digits := strings.ToUpper(strings.ReplaceAll(id, "-", ""))
-	if digits == "" {
+	var b [requestIDLen]byte
+	n := 0
+	for i := 0; i < len(id) && n < len(b); i++ {
+		c := id[i]
+		if 'a' <= c && c <= 'z' {
+			c -= 'a' - 'A'
+		}
+		if c != '-' {
+			b[n] = c
+			n++
+		}
+	}
+	if n == 0 {
 		return id
 	}
-	return strings.Repeat(digits, 1+requestIDLen/len(digits))[:requestIDLen]
+	for i := n; i < len(b); i++ {
+		b[i] = b[i-n]
+	}
+	return string(b[:])
 }
 
 // newRequestID makes the id of a request that the door does not see.
