@@ -230,8 +230,8 @@ func find(ts *testscript.TestScript, tool string) string {
 func environ(ts *testscript.TestScript) []string {
 	var env []string
 	names := []string{"PATH", "HOME", "TMPDIR", "WORK", "GOCACHE", "GOMODCACHE", "GOROOT", "GOPROXY", "GOFLAGS", "npm_config_cache",
-		"npm_config_offline", "npm_config_prefer_offline", "npm_config_userconfig", "ROUSE_LISTEN", "ROUSE_PLAIN", "ROUSE_REGION",
-		"ROUSE_DATA", "ROUSE_EGRESS", "NO_COLOR", "CLICOLOR_FORCE"}
+		"npm_config_offline", "npm_config_prefer_offline", "npm_config_userconfig", "ROUSE_LISTEN", "ROUSE_PLAIN", "ROUSE_METRICS",
+		"ROUSE_REGION", "ROUSE_DATA", "ROUSE_EGRESS", "NO_COLOR", "CLICOLOR_FORCE"}
 	for _, name := range append(names, registry()...) {
 		if v := ts.Getenv(name); v != "" {
 			env = append(env, name+"="+v)
