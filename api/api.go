@@ -131,11 +131,11 @@ func (c *core) Run(ctx context.Context) error {
 
 // refresh brings the snapshot up to the store: loads what is newer there, drops what is gone.
 func (c *core) refresh(ctx context.Context) error {
+	snap := c.Snapshot() // before the index: what is made in between is not in the one, and not gone because it is not in the other
 	stored, err := c.index(ctx)
 	if err != nil {
 		return err
 	}
-	snap := c.Snapshot()
 	for id, at := range stored {
 		if live := snap.API(id); live != nil && live.revision >= at.Revision {
 			continue

@@ -6,7 +6,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/rouse-dev/rouse"
@@ -393,4 +395,43 @@ func TestDeletedStaysDeleted(t *testing.T) {
 			t.Fatalf("a deleted API is served: %s", got)
 		}
 	}
+}
+
+// between is a store that does something once after a View.
+type between struct {
+	kv.Store
+	after atomic.Pointer[func()]
+}
+
+func (b *between) View(ctx context.Context, fn func(kv.View) error) error {
+	err := b.Store.View(ctx, fn)
+	if f := b.after.Swap(nil); f != nil {
+		(*f)()
+	}
+	return err
+}
+
+// TestMadeWhileRefreshing: an API that is made while a refresh is under way is served, and stays.
+func TestMadeWhileRefreshing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &between{Store: kvtest.Memory(t)}
+		a := open(t, store)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- a.Run(ctx) }()
+		time.Sleep(time.Second / 2)
+		var id string
+		meanwhile := func() {
+			id = must(a.HTTP.CreateAPI(ctx, account, api.HTTPAPIInput{Name: ptr("n"), Target: ptr(function)}, nil))(t).APIID
+		}
+		store.after.Store(&meanwhile)
+		time.Sleep(time.Minute)
+		if got := served(a, id, "$default", "GET", "/"); !strings.HasPrefix(got, "$default ") {
+			t.Errorf("an API that was made while the index was read: got %q, want it served", got)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: got %v, want nil", err)
+		}
+	})
 }
