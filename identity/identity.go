@@ -82,6 +82,7 @@ const SealKeyMin = 32
 const (
 	formatVersion   = 1 // of the room's keys in the store
 	rolesMaxDefault = 5000
+	bootstrapTries  = 10          // of a store that does not know
 	pollEvery       = time.Second // how late a node notices the changes of another, at most
 )
 
@@ -161,23 +162,36 @@ func (i *Identity) Run(ctx context.Context) error {
 }
 
 // Bootstrap makes the account and an access key of its root user if the store has none yet. The key is returned with
-// created true that one time, and its secret is nowhere to be read again.
+// created true that one time, and its secret is nowhere to be read again. So it is not left open whether it was made: where the
+// store does not know, it is asked again.
 func (i *Identity) Bootstrap(ctx context.Context) (key NewAccessKey, created bool, err error) {
 	account := i.cfg.Account
 	id, secret := newAccessKeyID(longTerm, account), newSecret()
 	sealed := i.vault.seal(id, secret)
-	err = i.change(ctx, func(tx kv.Tx) ([][]byte, error) {
-		created = false
-		if _, ok, err := tx.Get(accountKey(account)); err != nil || ok {
-			return nil, err
+	keys := [][]byte{accountKey(account), keyKey(id)}
+	for range bootstrapTries {
+		err = i.change(ctx, func(tx kv.Tx) ([][]byte, error) {
+			_, there, err := tx.Get(accountKey(account))
+			if err != nil {
+				return nil, err
+			}
+			if there {
+				if _, created, err = tx.Get(keyKey(id)); !created {
+					return nil, err
+				}
+				return keys, nil // by the try before
+			}
+			created = true
+			now := tx.Now()
+			put(tx, accountKey(account), accountRecord{ID: account, Created: now, Keys: []string{id}})
+			put(tx, keyKey(id), keyRecord{Account: account, Status: StatusActive, Created: now, Sealed: sealed})
+			key = NewAccessKey{AccessKey: AccessKey{ID: id, Account: account, Status: StatusActive, Created: now}, Secret: secret}
+			return keys, nil
+		})
+		if !errors.Is(err, kv.ErrUnknown) || ctx.Err() != nil {
+			break
 		}
-		created = true
-		now := tx.Now()
-		put(tx, accountKey(account), accountRecord{ID: account, Created: now, Keys: []string{id}})
-		put(tx, keyKey(id), keyRecord{Account: account, Status: StatusActive, Created: now, Sealed: sealed})
-		key = NewAccessKey{AccessKey: AccessKey{ID: id, Account: account, Status: StatusActive, Created: now}, Secret: secret}
-		return [][]byte{accountKey(account), keyKey(id)}, nil
-	})
+	}
 	if err != nil || !created {
 		return NewAccessKey{}, false, err
 	}

@@ -113,6 +113,42 @@ func invoke(policy string) []rouse.Need {
 	return []rouse.Need{{Action: "lambda:InvokeFunction", Resource: fn, Policy: policy}}
 }
 
+// doubtful is a store that does not know the outcome of its next Updates: 'y' was carried out, 'n' not.
+type doubtful struct {
+	kv.Store
+	doubt string
+}
+
+func (d *doubtful) Update(ctx context.Context, fn func(kv.Tx) error) error {
+	if d.doubt == "" {
+		return d.Store.Update(ctx, fn)
+	}
+	done := d.doubt[0] == 'y'
+	d.doubt = d.doubt[1:]
+	if done {
+		if err := d.Store.Update(ctx, fn); err != nil {
+			return err
+		}
+	}
+	return kv.ErrUnknown
+}
+
+// TestBootstrapInDoubt: the one key that there is is told, also when the store did not know at first that it has it.
+func TestBootstrapInDoubt(t *testing.T) {
+	for _, doubt := range []string{"y", "n", "ny", "yyn"} {
+		store := &doubtful{Store: kvtest.Memory(t)}
+		i := open(t, store)
+		store.doubt = doubt
+		key, created, err := i.Bootstrap(t.Context())
+		if err != nil || !created || key.Secret == "" {
+			t.Fatalf("%s: got %v, %v; want a new key", doubt, created, err)
+		}
+		if k := must[identity.Key](t)(i.Credentials(t.Context(), key.ID, "")); k.Secret != key.Secret || !k.Origin.Root {
+			t.Errorf("%s: got %+v, want root with its secret", doubt, k.Origin)
+		}
+	}
+}
+
 func TestBootstrapOnce(t *testing.T) {
 	store := kvtest.Memory(t)
 	i := open(t, store)
