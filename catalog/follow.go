@@ -38,7 +38,7 @@ func (c *Catalog) follow(ctx context.Context, atLeast uint64) error {
 		if err != nil {
 			return err
 		}
-		if behind = changes == nil && end > c.seen; behind {
+		if behind = changes == nil && end != c.seen; behind {
 			return nil
 		}
 		return c.apply(v, end, changes)
@@ -49,13 +49,14 @@ func (c *Catalog) follow(ctx context.Context, atLeast uint64) error {
 	return c.readAll(ctx)
 }
 
-// changes answers what changed since c.seen, each thing once, and the number of the last change. nil with end > c.seen
-// means that some of them are forgotten already.
+// changes answers what changed since c.seen, each thing once, and the number of the last change. nil with another end than
+// c.seen means that some of them are forgotten already, or that the store has lost some: a server that took over from another
+// may not have what nobody was told to be done.
 func (c *Catalog) changes(v kv.View) (end uint64, changes map[change]bool, err error) {
 	if _, err := read(v, c.sequenceKey(), &end); err != nil {
 		return 0, nil, err
 	}
-	if end == c.seen || c.seen == 0 || end-c.seen >= historyMax {
+	if end == c.seen || c.seen == 0 || end < c.seen || end-c.seen >= historyMax {
 		return end, nil, nil
 	}
 	keys := make([][]byte, 0, end-c.seen)

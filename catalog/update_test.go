@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/rouse-dev/rouse"
 	"github.com/rouse-dev/rouse/blob"
 	"github.com/rouse-dev/rouse/catalog"
+	"github.com/rouse-dev/rouse/kv"
 	"github.com/rouse-dev/rouse/kv/kvtest"
 )
 
@@ -179,6 +181,53 @@ func TestFollow(t *testing.T) {
 		t.Fatal(err)
 	}
 	waitFor(t, func() bool { _, err := b.ResolveURL(u.ID); return err != nil && len(list(b)) == 0 })
+}
+
+// deaf is a store whose hints are all lost.
+type deaf struct{ kv.Store }
+
+func (deaf) Wake([]byte) (<-chan struct{}, func()) { return nil, func() {} }
+
+// TestFollowWithoutHints: a lost hint makes a change late, and not unseen.
+func TestFollowWithoutHints(t *testing.T) {
+	cfg := config(t, kvtest.Memory(t))
+	a := reopen(t, cfg)
+	cfg.CacheDir, cfg.Store = t.TempDir(), deaf{cfg.Store}
+	b := reopen(t, cfg)
+	run(t, b)
+	create(t, a, "f")
+	waitFor(t, func() bool { return len(list(b)) == 1 })
+}
+
+// turned is a store that another one takes the place of.
+type turned struct {
+	kv.Store
+	now atomic.Pointer[kv.Store]
+}
+
+func (s *turned) View(ctx context.Context, fn func(kv.View) error) error {
+	return (*s.now.Load()).View(ctx, fn)
+}
+
+// TestFollowBack: where the store has lost changes that were seen already, what they made is not shown any more.
+func TestFollowBack(t *testing.T) {
+	cfg := config(t, kvtest.Memory(t))
+	create(t, reopen(t, cfg), "kept")
+	other := config(t, kvtest.Memory(t))
+	longer := reopen(t, other)
+	create(t, longer, "lost")
+	create(t, longer, "lost-too")
+	before, after := other.Store, cfg.Store
+	store := &turned{Store: before}
+	store.now.Store(&before)
+	other.Store, other.CacheDir = store, t.TempDir()
+	b := reopen(t, other)
+	run(t, b)
+	if got := len(list(b)); got != 2 {
+		t.Fatalf("before: got %d functions, want 2", got)
+	}
+	store.now.Store(&after)
+	waitFor(t, func() bool { l := list(b); return len(l) == 1 && l[0].Name == "kept" })
 }
 
 func TestFollowFarBehind(t *testing.T) {
