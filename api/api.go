@@ -35,6 +35,8 @@ package api
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -136,19 +138,17 @@ func (c *core) refresh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var errs []error // an API in trouble holds up no other
 	for id, at := range stored {
 		if live := snap.API(id); live != nil && live.revision >= at.Revision {
 			continue
 		}
 		d, err := c.load(ctx, at.Account, id)
+		if err == nil && d != nil { // else it was deleted since the index was read
+			err = c.publish(ctx, d, nil)
+		}
 		if err != nil {
-			return err
-		}
-		if d == nil { // deleted since the index was read
-			continue
-		}
-		if err := c.publish(ctx, d, nil); err != nil {
-			return err
+			errs = append(errs, fmt.Errorf("api %s: %w", id, err))
 		}
 	}
 	for _, live := range snap.All() {
@@ -156,7 +156,7 @@ func (c *core) refresh(ctx context.Context) error {
 			c.unpublish(live.ID, live.revision)
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // publish compiles d and puts it into the snapshot, unless a newer revision is there. designs holds deployments that the

@@ -435,3 +435,28 @@ func TestMadeWhileRefreshing(t *testing.T) {
 		}
 	})
 }
+
+// deaf is a store whose hints are all lost.
+type deaf struct{ kv.Store }
+
+func (deaf) Wake([]byte) (<-chan struct{}, func()) { return nil, func() {} }
+
+// TestFollowWithoutHints: a lost hint makes a change late, by a second at most, and not unseen.
+func TestFollowWithoutHints(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := kvtest.Memory(t)
+		one, two := open(t, store), open(t, deaf{store})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- two.Run(ctx) }()
+		id := must(one.HTTP.CreateAPI(ctx, account, api.HTTPAPIInput{Name: ptr("n"), Target: ptr(function)}, nil))(t).APIID
+		time.Sleep(1100 * time.Millisecond)
+		if got := served(two, id, "$default", "GET", "/"); !strings.HasPrefix(got, "$default ") {
+			t.Errorf("a second after another node made an API: got %q, want it served", got)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: got %v, want nil", err)
+		}
+	})
+}
