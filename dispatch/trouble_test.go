@@ -284,3 +284,27 @@ func TestWhoLeavesTheQueueIsNoFault(t *testing.T) {
 		}
 	})
 }
+
+// deaf is a store whose hints are all lost.
+type deaf struct{ kv.Store }
+
+func (deaf) Wake([]byte) (<-chan struct{}, func()) { return nil, func() {} }
+
+// TestWithoutHints: an event that was accepted while no hint came runs a second later at most.
+func TestWithoutHints(t *testing.T) {
+	w := &world{functions: functions{"f": ok}}
+	synctest.Test(t, func(t *testing.T) {
+		run(t, w.config(deaf{kvtest.Memory(t)}), func(ctx context.Context, d *dispatch.Dispatcher) {
+			time.Sleep(time.Minute)
+			if err := d.Enqueue(ctx, event("f", "1")); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(1100 * time.Millisecond)
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			if len(w.calls) != 1 {
+				t.Errorf("a second later: got %d calls, want 1", len(w.calls))
+			}
+		})()
+	})
+}

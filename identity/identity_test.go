@@ -390,6 +390,30 @@ func TestOtherNode(t *testing.T) {
 	})
 }
 
+// deaf is a store whose hints are all lost.
+type deaf struct{ kv.Store }
+
+func (deaf) Wake([]byte) (<-chan struct{}, func()) { return nil, func() {} }
+
+// TestFollowWithoutHints: a lost hint makes a change late, by a second at most, and not unseen.
+func TestFollowWithoutHints(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := kvtest.Memory(t)
+		one, two := open(t, store), open(t, deaf{store})
+		must2(t)(one.Bootstrap(t.Context()))
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() { ok(t, two.Run(ctx)) })
+		role(t, one, "r", trustLambda)
+		<-time.After(1100 * time.Millisecond)
+		if _, err := two.Role(acc, "r"); err != nil {
+			t.Errorf("a second later: got %v, want the role that the other node made", err)
+		}
+		cancel()
+		wg.Wait()
+	})
+}
+
 // TestConcurrentChanges: every change is seen when it returns, whatever else goes on.
 func TestConcurrentChanges(t *testing.T) {
 	i := world(t)
