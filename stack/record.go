@@ -23,7 +23,6 @@ const (
 	UpdateInProgress        = "UPDATE_IN_PROGRESS"
 	UpdateCleanup           = "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"
 	UpdateComplete          = "UPDATE_COMPLETE"
-	UpdateFailed            = "UPDATE_FAILED"
 	UpdateRollback          = "UPDATE_ROLLBACK_IN_PROGRESS"
 	UpdateRollbackCleanup   = "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS"
 	UpdateRollbackComplete  = "UPDATE_ROLLBACK_COMPLETE"
@@ -45,7 +44,6 @@ const (
 	rollbackRequested       = "Rollback requested by user."
 	replacementReason       = "Requested update requires the creation of a new physical resource; hence creating one."
 	initiatedReason         = "Resource creation Initiated"
-	cancelledReason         = "Resource creation cancelled"
 	userInitiated           = "User Initiated"
 )
 

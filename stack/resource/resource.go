@@ -362,6 +362,3 @@ func retag(r *Request, tag func(map[string]string) error, untag func([]string) e
 func (r *Request) arn(service, rest string) string {
 	return "arn:aws:" + service + ":" + r.Region + ":" + r.Account + ":" + rest
 }
-
-// Updates reports whether the type can be updated in place at all.
-func (t *Type) Updates() bool { return t.update != nil }

@@ -48,8 +48,7 @@ func Serverless(t *template.Template) bool { return slices.Contains(t.Transforms
 // answer; its serverless resources then are a problem.
 func Transform(t *template.Template, parameters map[string]string, region string) (*template.Template,
 	template.Problems, error) {
-	x := &expander{in: t, parameters: parameters, region: region, renamed: map[string]string{}, apis: map[string]*api{},
-		layers: map[string]bool{}}
+	x := &expander{in: t, parameters: parameters, region: region, renamed: map[string]string{}, apis: map[string]*api{}}
 	if !Serverless(t) {
 		for _, r := range t.Resources {
 			if strings.HasPrefix(r.Type, prefix) {
@@ -83,8 +82,7 @@ type expander struct {
 	merged     []*template.Resource // the input's resources, globals merged
 	apis       map[string]*api      // by logical id, implicit ones included
 	order      []string             // of apis
-	layers     map[string]bool
-	renamed    map[string]string // "Layer" and "Function.Version" to logical ids
+	renamed    map[string]string    // "Layer" and "Function.Version" to logical ids
 	problems   template.Problems
 	warnings   template.Problems
 }

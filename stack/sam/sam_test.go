@@ -17,7 +17,11 @@ import (
 var rewrite = flag.Bool("rewrite", false, "write what was got into testdata")
 
 func transform(file string, text []byte) (*template.Template, template.Problems, error) {
-	t, err := template.Parse(file, text)
+	root, err := template.Read(file, text)
+	if err != nil {
+		return nil, nil, err
+	}
+	t, err := template.Split(file, root)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -60,20 +60,6 @@ var resourceKeys = []string{"Type", "Properties", "Condition", "DependsOn", "Del
 
 var alphanumeric = regexp.MustCompile(`^[A-Za-z0-9]{1,255}$`)
 
-// Parse reads text and splits it into sections. All problems of the sections are reported together.
-func Parse(file string, text []byte) (*Template, error) {
-	var notes Problems
-	root, err := ReadNoting(file, text, func(p Problem) { notes = append(notes, p) })
-	if err != nil {
-		return nil, err
-	}
-	t, err := Split(file, root)
-	if err == nil {
-		t.Warnings = append(notes, t.Warnings...)
-	}
-	return t, err
-}
-
 // Split makes a Template of a tree.
 func Split(file string, root *Value) (*Template, error) {
 	if root.Kind != Map {

@@ -138,7 +138,7 @@ func TestLimits(t *testing.T) {
 		"utf8":      {"a: \xff", "not UTF-8"},
 		"empty":     {"# nothing\n", "no documents"},
 	} {
-		_, err := template.Parse("t.yaml", []byte(c.text))
+		_, err := parse(c.text)
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got error %.200v, want one with %q", name, err, c.want)
 		}
@@ -146,6 +146,14 @@ func TestLimits(t *testing.T) {
 			t.Errorf("%s: got kind %v, want invalid", name, rouse.KindOf(err))
 		}
 	}
+}
+
+func parse(text string) (*template.Template, error) {
+	root, err := template.Read("t.yaml", []byte(text))
+	if err != nil {
+		return nil, err
+	}
+	return template.Split("t.yaml", root)
 }
 
 func itoa(i int) string { b, _ := json.Marshal(i); return string(b) }
@@ -165,7 +173,7 @@ func TestParameterCheck(t *testing.T) {
 		{"Type: CommaDelimitedList\n    AllowedValues: [a, b]", "a, b", ""},
 		{"Type: String", strings.Repeat("x", 4097), "Parameter 'P' must have at most 4096 bytes"},
 	} {
-		tm, err := template.Parse("t.yaml", []byte(head+c.decl+"\nResources: {A: {Type: B}}\n"))
+		tm, err := parse(head + c.decl + "\nResources: {A: {Type: B}}\n")
 		if err != nil {
 			t.Fatalf("%s: %v", c.decl, err)
 		}
@@ -183,14 +191,18 @@ func TestParameterCheck(t *testing.T) {
 func TestNotes(t *testing.T) {
 	for _, text := range []string{"Resources:\n  A:\n    Type: X\n    Type: Y\n",
 		"{\"Resources\":\n{\"A\":\n{\"Type\": \"X\",\n\"Type\": \"Y\"}}}"} {
-		tm, err := template.Parse("t.yaml", []byte(text))
+		var notes template.Problems
+		root, err := template.ReadNoting("t.yaml", []byte(text), func(p template.Problem) { notes = append(notes, p) })
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(tm.Warnings) != 1 || !strings.HasSuffix(tm.Warnings[0].Error(),
-			"key Type stands here and at line 3; this one counts") || tm.Resources[0].Type != "Y" {
-			t.Errorf("got warnings %v and type %s, want the second Type to count, and a word about it", tm.Warnings,
-				tm.Resources[0].Type)
+		tm, err := template.Split("t.yaml", root)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(notes) != 1 || !strings.HasSuffix(notes[0].Error(), "key Type stands here and at line 3; this one counts") ||
+			tm.Resources[0].Type != "Y" {
+			t.Errorf("got notes %v and type %s, want the second Type to count, and a word about it", notes, tm.Resources[0].Type)
 		}
 	}
 }

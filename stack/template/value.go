@@ -81,9 +81,6 @@ type Field struct {
 // Str makes a string.
 func Str(p Pos, s string) *Value { return &Value{Kind: String, Text: s, Pos: p} }
 
-// Num makes a number.
-func Num(p Pos, n int) *Value { return &Value{Kind: Number, Text: strconv.Itoa(n), Pos: p} }
-
 // Boolean makes a boolean.
 func Boolean(p Pos, b bool) *Value { return &Value{Kind: Bool, Text: strconv.FormatBool(b), Pos: p} }
 
