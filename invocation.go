@@ -10,12 +10,11 @@ import (
 
 // Payload limits of Lambda (https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html).
 const (
-	EventMax      = 6 << 20          // bytes of a synchronous event
-	EventAsyncMax = 1 << 20          // bytes of an asynchronous event
-	ResultMax     = 6<<20 + 100      // bytes of a buffered result
-	StreamMax     = 200 << 20        // bytes of a streamed result
-	TimeoutMax    = 15 * time.Minute // of one attempt
-	LogTailMax    = 4 << 10          // bytes of log that LogType=Tail answers with
+	EventMax      = 6 << 20     // bytes of a synchronous event
+	EventAsyncMax = 1 << 20     // bytes of an asynchronous event
+	ResultMax     = 6<<20 + 100 // bytes of a buffered result
+	StreamMax     = 200 << 20   // bytes of a streamed result
+	LogTailMax    = 4 << 10     // bytes of log that LogType=Tail answers with
 )
 
 // Cause says what made an invocation happen; it is shown in the record and in metrics.

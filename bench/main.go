@@ -37,7 +37,6 @@ import (
 
 // result is one row of the table.
 type result struct {
-	name         string
 	limitIs      string  // what the limit is
 	limit, rouse float64 // medians, in unit
 	unit         string

@@ -104,7 +104,6 @@ type Config struct {
 	Store    kv.Store   // required
 	Blobs    blob.Store // required
 	CacheDir string     // required: where code is unpacked; private to this process
-	CacheMax int64      // bytes of unpacked code kept when nobody uses it; 0 means 10 GiB
 	// Sealed makes the folders of unpacked code unwritable to their owner as well: for drivers that show a function the
 	// folder itself and not a read-only mount of it. Nobody but root can delete such folders without a chmod.
 	Sealed bool
@@ -195,7 +194,7 @@ func Open(ctx context.Context, cfg Config) (*Catalog, error) {
 	if err := format.Check(ctx, cfg.Store, "catalog", formatVersion); err != nil {
 		return nil, fmt.Errorf("open the catalog: %w", err)
 	}
-	code, err := cache.Open(cache.Config{Dir: cfg.CacheDir, Max: cfg.CacheMax})
+	code, err := cache.Open(cache.Config{Dir: cfg.CacheDir})
 	if err != nil {
 		return nil, fmt.Errorf("open the catalog: %w", err)
 	}

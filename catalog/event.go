@@ -9,18 +9,12 @@ import (
 	"github.com/rouse-dev/rouse/kv"
 )
 
-// Limits and defaults of asynchronous invocation.
-const (
-	RetriesDefault  = 2
-	EventAgeDefault = 6 * time.Hour
-)
-
 // EventConfig says how asynchronous invocations of a function, version or alias are retried and where they end. Immutable.
 type EventConfig struct {
 	Function   rouse.ARN `json:"-"` // qualified
 	Qualifier  string    // "" for $LATEST
-	Retries    *int      `json:",omitempty"` // 0–2 after the first attempt; nil: RetriesDefault
-	AgeSeconds *int      `json:",omitempty"` // 60–21600; nil: EventAgeDefault
+	Retries    *int      `json:",omitempty"` // 0–2 after the first attempt; nil: two
+	AgeSeconds *int      `json:",omitempty"` // 60–21600; nil: six hours
 	OnSuccess  string    `json:",omitempty"` // ARN of a function
 	OnFailure  string    `json:",omitempty"`
 	Modified   time.Time

@@ -31,7 +31,6 @@ type exchange struct {
 	live   *api.API
 	stage  *api.Stage
 	route  *api.Route
-	plain  bool     // served at /, without the stage in the path
 	prefix string   // "/stage", part of the paths that events show
 	path   string   // within the stage, encoded
 	values []string // of the route's path variables, encoded

@@ -240,7 +240,7 @@ func (g *Gateway) Plain(choose func(*api.Snapshot) *api.API) http.Handler {
 			x.fail(http.StatusNotFound, `{"message":"Not Found"}`, errors.New("no API is deployed"))
 			return
 		}
-		x.live, x.plain = live, true
+		x.live = live
 		x.stage = plainStage(live)
 		g.serveStage(x, r.URL.EscapedPath())
 	})

@@ -26,7 +26,6 @@ const (
 	drainMax     = 1 << 20 // bytes taken from one pipe after an answer, so that an endless writer cannot hold it back
 	logHeader    = 16      // type, length, time of a framed message
 	logMagic     = 0xa55a0000
-	logTextBit   = 1
 	logMsgMax    = 16 << 20 // bytes of one framed message; a longer one breaks the framing
 	logKeepBytes = 64 << 10 // capacity that an idle buffer may keep
 )

@@ -27,7 +27,6 @@ type Config struct {
 	Dir      string       // for what a driver must keep in files; default /tmp
 	Readable []string     // folders that hold all code that will be mounted, such as the cache of unpacked code
 	Egress   bool         // prepare for sandboxes that reach the public internet
-	Max      int          // sandboxes at once; 0: the driver's own limit
 	Logger   *slog.Logger // default: discard
 }
 

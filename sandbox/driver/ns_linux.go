@@ -8,7 +8,7 @@ import (
 )
 
 func openNS(ctx context.Context, c Config) (sandbox.Driver, error) {
-	d, err := ns.Open(ctx, ns.Config{Egress: c.Egress, Max: c.Max, Logger: c.Logger})
+	d, err := ns.Open(ctx, ns.Config{Egress: c.Egress, Logger: c.Logger})
 	if err != nil {
 		return nil, err // not a nil *ns.Driver in an interface
 	}

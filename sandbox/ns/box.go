@@ -50,7 +50,6 @@ type Sandbox struct {
 	timing sandbox.Timing // guarded by mu once create has returned
 	exec   bool           // guarded by mu: Exec was called
 	main   int            // guarded by call: the payload's pid inside, 0 before
-	killed bool           // guarded by mu: by the node, not by the kernel
 	oomed  bool           // guarded by mu
 	exit   sandbox.Exit   // guarded by mu
 	last   sandbox.Stats  // guarded by mu: read before the groups went
@@ -304,11 +303,11 @@ func (b *Sandbox) oom() {
 	b.mu.Lock()
 	b.oomed = true
 	b.mu.Unlock()
-	b.signal()
+	b.end()
 }
 
-// signal kills the init, and with it every process of the sandbox.
-func (b *Sandbox) signal() {
+// end begins the end: it kills the init, and with it every process of the sandbox.
+func (b *Sandbox) end() {
 	raw, err := b.init.SyscallConn()
 	if err == nil {
 		_ = raw.Control(func(fd uintptr) { _ = unix.PidfdSendSignal(int(fd), unix.SIGKILL, nil, 0) })
@@ -316,14 +315,6 @@ func (b *Sandbox) signal() {
 	if b.group != nil {
 		b.group.Release()
 	}
-}
-
-// end begins the end.
-func (b *Sandbox) end() {
-	b.mu.Lock()
-	b.killed = true
-	b.mu.Unlock()
-	b.signal()
 }
 
 // killWait bounds Kill. Longer than that a process only resists in the kernel's own waits, such as a dead disk's.
@@ -391,7 +382,7 @@ func (b *Sandbox) reap() {
 	if err != nil {
 		return
 	}
-	b.signal()
+	b.end()
 	_ = raw.Read(func(fd uintptr) bool {
 		p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
 		n, err := unix.Poll(p, 0)
