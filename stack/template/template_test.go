@@ -131,6 +131,8 @@ func TestLimits(t *testing.T) {
 			"Number of parameters, 201"},
 		"outputs": {"Resources: {A: {Type: B}}\nOutputs:\n" + numbered(201, "  N: {Value: x}\n"),
 			"Number of outputs, 201"},
+		"mappings": {"Mappings:\n" + numbered(201, "  N: {a: {b: c}}\n") + "Resources: {A: {Type: B}}",
+			"Number of mappings, 201, is greater than maximum allowed, 200"},
 		"bomb":      {bomb, "aliases expanded"},
 		"deep":      {strings.Repeat("[", 5000) + strings.Repeat("]", 5000), "Template format error"},
 		"deep json": {`{"a":` + strings.Repeat("[", 5000) + strings.Repeat("]", 5000) + "}", "nests deeper"},
@@ -154,6 +156,29 @@ func parse(text string) (*template.Template, error) {
 		return nil, err
 	}
 	return template.Split("t.yaml", root)
+}
+
+// TestEvaluationLimits: what a short template may make in the end.
+func TestEvaluationLimits(t *testing.T) {
+	const head = "Parameters: {P: {Type: String, Default: x}}\nResources:\n"
+	many := func(n int, s string) string { return strings.TrimSuffix(strings.Repeat(s+", ", n), ", ") }
+	big := "!Sub ['" + strings.Repeat("${a}", 1<<10) + "', {a: " + strings.Repeat("x", 4<<10) + "}]" // 4 MiB
+	wrong := ""
+	for i := range 60 {
+		wrong += "  R" + itoa(i) + ": {Type: B, Properties: {p: !Ref Nobody" + itoa(i) + "}}\n"
+	}
+	for name, c := range map[string]struct{ text, want string }{
+		"sub":      {head + "  A: {Type: B, Properties: {p: " + strings.Replace(big, "['", "['y", 1) + "}}\n", "Fn::Sub makes more than 4194304 bytes"},
+		"join":     {head + "  A: {Type: B, Properties: {p: !Join ['', [" + many(2, big) + "]]}}\n", "Fn::Join makes more than 4194304 bytes"},
+		"includes": {head + "  A: {Type: B, Properties: {p: [" + many(51, "{'Fn::Transform': {Name: AWS::Include, Parameters: {Location: inc.yaml}}}") + "]}}\n", "more than 50 files"},
+	} {
+		if got := evaluate("t.yaml", []byte(c.text)); !strings.Contains(got, c.want) {
+			t.Errorf("%s: got %.300s, want …%s…", name, got, c.want)
+		}
+	}
+	if got := strings.Count(evaluate("t.yaml", []byte(head+wrong)), "Nobody"); got != 50 {
+		t.Errorf("60 mistakes: got %d lines, want 50", got)
+	}
 }
 
 func itoa(i int) string { b, _ := json.Marshal(i); return string(b) }
