@@ -426,6 +426,7 @@ func TestMadeWhileRefreshing(t *testing.T) {
 		}
 		store.after.Store(&meanwhile)
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if got := served(a, id, "$default", "GET", "/"); !strings.HasPrefix(got, "$default ") {
 			t.Errorf("an API that was made while the index was read: got %q, want it served", got)
 		}
