@@ -350,6 +350,30 @@ func TestCompression(t *testing.T) {
 	}
 }
 
+// TestLargeRequests: a body of a length that its head does not tell, and an event that takes more than its body.
+func TestLargeRequests(t *testing.T) {
+	fx := newFixture(t)
+	for _, host := range []string{fx.ids["http"] + ".execute-api.localhost/prod/pets", fx.ids["rest"] + ".execute-api.localhost/dev/any/x",
+		"plainurl.lambda-url.localhost/"} {
+		for what, c := range map[string]struct {
+			bytes int
+			told  bool
+		}{"a body": {gateway.BodyMax + 1, false}, "an event": {rouse.EventMax - 10, true}} {
+			r := httptest.NewRequest("POST", "http://"+host, strings.NewReader(strings.Repeat("x", c.bytes)))
+			if !c.told {
+				r.ContentLength = -1
+			}
+			r.Header.Set("Content-Type", "text/plain")
+			fx.invoker.prepare(fine)
+			w := httptest.NewRecorder()
+			fx.gateway.ServeHTTP(w, r)
+			if w.Code != 413 || fx.invoker.event() != nil {
+				t.Errorf("%s: %s that is too large: got %d and an event of %d bytes, want 413 and none", host, what, w.Code, len(fx.invoker.event()))
+			}
+		}
+	}
+}
+
 // claimed is a body that says nothing of what its head promised; it notes how much room was made for it.
 type claimed struct{ room int }
 

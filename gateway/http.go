@@ -113,10 +113,6 @@ func (g *Gateway) invokeHTTP(x *exchange) {
 		x.fail(http.StatusInternalServerError, httpInternal, err)
 		return
 	}
-	if len(a.body) > BodyMax {
-		x.fail(http.StatusInternalServerError, httpInternal, errors.New("the function's answer is too large"))
-		return
-	}
 	contentType := "text/plain;charset=UTF-8"
 	if a.inferred {
 		contentType = "application/json"
