@@ -263,3 +263,29 @@ func TestParts(t *testing.T) {
 		t.Error("the function is still there")
 	}
 }
+
+// TestDescriptions: of versions, aliases and layers, at their limit and beyond.
+func TestDescriptions(t *testing.T) {
+	c, ctx, r := open(t), t.Context(), ref("f")
+	if _, err := c.Create(ctx, r, newFunction(t, "1")); err != nil {
+		t.Fatal(err)
+	}
+	for what, set := range map[string]func(string) error{
+		"version": func(text string) error { _, err := c.Publish(ctx, r, &text, "", ""); return err },
+		"alias": func(text string) error {
+			_, err := c.CreateAlias(ctx, r, "live", catalog.AliasChange{Version: ptr("$LATEST"), Description: &text})
+			return err
+		},
+		"layer": func(text string) error {
+			_, err := c.PublishLayer(ctx, catalog.LayerName{Account: account, Name: "l"}, catalog.NewLayerVersion{Description: text, Code: newFunction(t, "1").Code})
+			return err
+		},
+	} {
+		if err := set(strings.Repeat("x", 257)); rouse.KindOf(err) != rouse.Invalid || !strings.Contains(err.Error(), "less than or equal to 256") {
+			t.Errorf("%s: got %v, want the text too long", what, err)
+		}
+		if err := set(strings.Repeat("x", 256)); err != nil {
+			t.Errorf("%s: got %v, want none", what, err)
+		}
+	}
+}

@@ -305,6 +305,22 @@ func TestAsyncBacksOffWhenThrottledAndGivesUpWhenOld(t *testing.T) {
 	})
 }
 
+// TestLargestEvent: an event may have as many bytes as Lambda takes, and not one more.
+func TestLargestEvent(t *testing.T) {
+	w := &world{functions: map[string]func(rouse.Invocation) (rouse.Result, error){"f": ok}}
+	bubble(t, w, nil, func(ctx context.Context, d *dispatch.Dispatcher) {
+		inv := event("f", "1")
+		inv.Event = []byte(`"` + strings.Repeat("x", rouse.EventAsyncMax-2) + `"`)
+		if err := d.Enqueue(ctx, inv); err != nil {
+			t.Errorf("an event of %d bytes: got %v, want none", len(inv.Event), err)
+		}
+		inv.ID, inv.Event = "2", append(inv.Event, ' ')
+		if err := d.Enqueue(ctx, inv); rouse.KindOf(err) != rouse.TooLarge || !strings.Contains(err.Error(), "1048577 byte payload is too large") {
+			t.Errorf("an event of %d bytes: got %v, want it too large", len(inv.Event), err)
+		}
+	})
+}
+
 func TestAsyncOfADeletedFunctionGoes(t *testing.T) {
 	w := &world{functions: map[string]func(rouse.Invocation) (rouse.Result, error){"f": fails}}
 	bubble(t, w, nil, func(ctx context.Context, d *dispatch.Dispatcher) {
