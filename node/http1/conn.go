@@ -135,21 +135,21 @@ func (c *conn) handle(ctx context.Context, b *body) (again bool) {
 	clear(c.header)
 	w := &response{c: c, r: r, body: b, header: c.header, length: -1}
 	c.call(w, r)
-	c.unwatch()
 	if w.aborted {
+		c.unwatch()
 		w.release()
 		return false
 	}
 	w.finish()
-	again = !w.close && w.failed == nil
 	if b != nil {
 		b.shut()
-		if w.failed == nil && !b.done {
-			c.linger()
-		}
+	}
+	c.unwatch() // no sooner: until here the body may come to its end, and be followed by a watch
+	if b != nil && w.failed == nil && !b.done {
+		c.linger()
 	}
 	c.until = time.Time{}
-	return again
+	return !w.close && w.failed == nil
 }
 
 // call runs the handler. A panic ends the connection, and is logged unless it is http.ErrAbortHandler.
