@@ -171,8 +171,12 @@ func (c *conn) call(w *response, r *http.Request) {
 	c.s.Handler.ServeHTTP(w, r)
 }
 
-// settled is called when a request's body has come whole.
+// settled is called when a request's body has come whole. Its deadline ends with it: the watch would end by that.
 func (c *conn) settled() {
+	if c.armed {
+		_ = c.net.SetReadDeadline(time.Time{})
+		c.armed = false
+	}
 	c.mu.Lock()
 	c.quiet = c.from == c.to
 	c.mu.Unlock()

@@ -1,6 +1,8 @@
 package http1_test
 
 import (
+	"context"
+	"errors"
 	"io"
 	"net/http"
 	"testing"
@@ -24,6 +26,34 @@ func TestNoWatchBetweenRequests(t *testing.T) {
 				t.Fatalf("got %q, want POST", got)
 			}
 			time.Sleep(time.Second)
+		}
+		srv.Close()
+	})
+}
+
+// TestClientLeavesLate: the deadline of a body that has come does not end the watch.
+func TestClientLeavesLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ended := make(chan error, 1)
+		srv := serve(t, handler(func(w http.ResponseWriter, r *http.Request) {
+			c := http.NewResponseController(w)
+			c.SetReadDeadline(time.Now().Add(5 * time.Second))
+			io.ReadAll(r.Body)
+			c.SetReadDeadline(time.Time{})
+			select {
+			case <-r.Context().Done():
+			case <-time.After(time.Minute):
+			}
+			ended <- r.Context().Err()
+		}))
+		cl := srv.dial(t)
+		cl.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\n")
+		time.Sleep(time.Second)
+		cl.send("a")
+		time.Sleep(10 * time.Second)
+		cl.Close()
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("context of one who left: got %v, want %v", err, context.Canceled)
 		}
 		srv.Close()
 	})
