@@ -162,14 +162,17 @@ func (b *body) line(limit int) (string, error) {
 	}
 }
 
-// drain takes in what the handler has left, so that another request may follow; false when that is too much. A client that
-// waits to be told to go on is not told.
+// drain takes in what the handler has left, so that another request may follow; false when that is too much. What was taken
+// in cannot be read any more. A client that waits to be told to go on is not told, then or later: the answer has begun.
 func (b *body) drain() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.done || b.waits || b.err != nil || !b.chunked && b.left > drainMax {
+	waits := b.waits
+	b.waits = false
+	if b.done || waits || b.err != nil || !b.chunked && b.left > drainMax {
 		return b.done
 	}
+	b.shutOff = true
 	if b.c.until.IsZero() {
 		b.c.until = time.Now().Add(drainFor)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -57,4 +58,42 @@ func TestClientLeavesLate(t *testing.T) {
 		}
 		srv.Close()
 	})
+}
+
+// TestAnswerBeforeBody: who answers first and reads then is told what became of the body, and the client gets nothing but
+// the answer.
+func TestAnswerBeforeBody(t *testing.T) {
+	const post = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n"
+	for name, c := range map[string]struct {
+		send string
+		want string
+		err  error
+	}{
+		"taken in":           {post + "\r\nabc", "", http.ErrBodyReadAfterClose},
+		"taken in, by parts": {strings.Replace(post, "Content-Length: 3", "Transfer-Encoding: chunked", 1) + "\r\n3\r\nabc\r\n0\r\n\r\n", "", http.ErrBodyReadAfterClose},
+		"waiting":            {post + "Expect: 100-continue\r\n\r\nabc", "abc", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			type result struct {
+				body string
+				err  error
+			}
+			read := make(chan result, 1)
+			srv := serve(t, handler(func(w http.ResponseWriter, r *http.Request) {
+				io.WriteString(w, "an")
+				http.NewResponseController(w).Flush()
+				b, err := io.ReadAll(r.Body)
+				read <- result{string(b), err}
+				io.WriteString(w, "swer")
+			}))
+			cl := srv.dial(t)
+			go io.WriteString(cl, c.send)
+			if _, got := cl.answer("POST"); got != "answer" {
+				t.Errorf("got %q, want the answer", got)
+			}
+			if got := <-read; got.body != c.want || !errors.Is(got.err, c.err) {
+				t.Errorf("body: got %q, %v, want %q, %v", got.body, got.err, c.want, c.err)
+			}
+		})
+	}
 }
