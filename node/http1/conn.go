@@ -24,6 +24,7 @@ const (
 
 const (
 	bufferUsual  = 4 << 10
+	headersUsual = 64                     // of an answer
 	drainMax     = 256 << 10              // of a body that a handler leaves
 	lingerFor    = 500 * time.Millisecond // that a client may read an answer for which it was not listening
 	lingerMax    = 1 << 20
@@ -39,7 +40,7 @@ type conn struct {
 	half   halfCloser    // nil: it cannot be
 	remote string
 	req    http.Request // as it is read; its handler gets a copy with a context
-	header http.Header  // of responses, cleared for each
+	header http.Header  // of responses, cleared after each
 
 	buf  []byte // buf[from:to] has come and was not taken
 	from int
@@ -132,7 +133,7 @@ func (c *conn) handle(ctx context.Context, b *body) (again bool) {
 	c.mu.Lock()
 	c.cancel, c.quiet = cancel, b == nil && c.from == c.to
 	c.mu.Unlock()
-	clear(c.header)
+	defer c.forget()
 	w := &response{c: c, r: r, body: b, header: c.header, length: -1}
 	c.call(w, r)
 	if w.aborted {
@@ -150,6 +151,14 @@ func (c *conn) handle(ctx context.Context, b *body) (again bool) {
 	}
 	c.until = time.Time{}
 	return !w.close && w.failed == nil
+}
+
+// forget lets go of an answer's headers, and of the room that many of them took: a connection may be idle for long.
+func (c *conn) forget() {
+	if len(c.header) > headersUsual {
+		c.header = http.Header{}
+	}
+	clear(c.header)
 }
 
 // call runs the handler. A panic ends the connection, and is logged unless it is http.ErrAbortHandler.

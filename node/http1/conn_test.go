@@ -3,12 +3,16 @@ package http1_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/rouse-dev/rouse/node/http1"
 )
 
 // TestNoWatchBetweenRequests: a body that is taken in only after the handler starts no watch that outlives the request, and
@@ -95,5 +99,31 @@ func TestAnswerBeforeBody(t *testing.T) {
 				t.Errorf("body: got %q, %v, want %q, %v", got.body, got.err, c.want, c.err)
 			}
 		})
+	}
+}
+
+// TestMemoryOfAnswers: an answer with many headers costs its connection nothing afterwards.
+func TestMemoryOfAnswers(t *testing.T) {
+	srv := serve(t, &http1.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/many" {
+			for i := range 100_000 {
+				w.Header()[fmt.Sprintf("X-%d", i)] = nil
+			}
+		}
+	})})
+	cl := srv.dial(t)
+	heap := func(path string) uint64 {
+		cl.send("GET " + path + " HTTP/1.1\r\nHost: h\r\n\r\n")
+		cl.answer("GET")
+		cl.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+		cl.answer("GET")
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := heap("/")
+	if after := heap("/many"); after > before+1<<20 {
+		t.Errorf("an idle connection holds %d bytes after an answer with many headers", after-before)
 	}
 }
