@@ -64,6 +64,31 @@ func TestClientLeavesLate(t *testing.T) {
 	})
 }
 
+// TestCloseCancels: a request that has just begun ends with the server as one does that is watched already.
+func TestCloseCancels(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ended := make(chan time.Duration, 2)
+		srv := serve(t, handler(func(w http.ResponseWriter, r *http.Request) {
+			began := time.Now()
+			select {
+			case <-r.Context().Done():
+			case <-time.After(time.Hour):
+			}
+			ended <- time.Since(began)
+		}))
+		srv.dial(t).send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+		time.Sleep(time.Second) // this one is watched
+		srv.dial(t).send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+		synctest.Wait()
+		srv.Close()
+		for range 2 {
+			if took := <-ended; took > 2*time.Second {
+				t.Errorf("context: ended after %v, want it with the server", took)
+			}
+		}
+	})
+}
+
 // TestAnswerBeforeBody: who answers first and reads then is told what became of the body, and the client gets nothing but
 // the answer.
 func TestAnswerBeforeBody(t *testing.T) {

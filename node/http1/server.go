@@ -128,13 +128,14 @@ func (s *Server) look(now int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for c := range s.conns {
+		st := c.state.Load() // before its age: an idle connection's must not be held against a head that has just begun
 		age := now - c.since.Load()
-		switch st := c.state.Load(); {
+		switch {
 		case st == stateIdle && age > idle, (st == stateNew || st == stateHead) && age > head:
 			if c.state.CompareAndSwap(st, stateClosed) {
 				_ = c.net.Close()
 			}
-		case st == stateActive && age > 0:
+		case st == stateActive && age > 0, st == stateClosed: // whose watch ends at once
 			c.watch()
 		}
 	}
@@ -169,7 +170,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 }
 
-// Close closes the listeners and all connections, and does not wait for handlers.
+// Close closes the listeners and all connections, which cancels their requests, and does not wait for handlers.
 func (s *Server) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
