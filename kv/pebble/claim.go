@@ -40,7 +40,7 @@ func (s *Store) Claim(ctx context.Context, r kv.Range, limit int, fn func(kv.Tx,
 	if err := s.enter(ctx); err != nil {
 		return nil, err
 	}
-	defer s.gate.leave()
+	defer s.gate.Leave()
 	if limit < 1 {
 		return nil, nil
 	}

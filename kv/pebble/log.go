@@ -16,7 +16,7 @@ func (s *Store) Read(ctx context.Context, log []byte, from kv.Pos, limit int) ([
 	if err := s.enter(ctx); err != nil {
 		return nil, err
 	}
-	defer s.gate.leave()
+	defer s.gate.Leave()
 	if len(log) > kv.KeyMax {
 		return nil, kv.ErrTooLarge
 	}
@@ -83,7 +83,7 @@ func (s *Store) Trim(ctx context.Context, log []byte, to kv.Pos) error {
 	if err := s.enter(ctx); err != nil {
 		return err
 	}
-	defer s.gate.leave()
+	defer s.gate.Leave()
 	if len(log) > kv.KeyMax {
 		return kv.ErrTooLarge
 	}

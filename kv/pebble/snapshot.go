@@ -13,7 +13,7 @@ func (s *Store) Snapshot(ctx context.Context, yield func(kv.Pair) error) error {
 	if err := s.enter(ctx); err != nil {
 		return err
 	}
-	defer s.gate.leave()
+	defer s.gate.Leave()
 	db := s.db.NewSnapshot()
 	defer db.Close()
 	if err := s.durable.wait(ctx, s.durable.last()); err != nil {

@@ -53,6 +53,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/rouse-dev/rouse/kv"
+	"github.com/rouse-dev/rouse/kv/gate"
 )
 
 // Format is the number of the folder's layout that this package writes. A higher one is refused.
@@ -86,7 +87,7 @@ type Store struct {
 	marks   marks
 	claims  claims
 	wakes   wakes
-	gate    gate
+	gate    *gate.Gate
 
 	failOnce sync.Once
 	failure  error         // why the store failed; set before dead is closed
@@ -135,7 +136,7 @@ func Open(cfg Config) (*Store, error) {
 	s.disk = &disk{FS: fs, fail: s.fail}
 	s.stripes.init()
 	s.wakes.init()
-	s.gate.init()
+	s.gate = gate.New()
 	s.claims.init()
 	if err := s.start(cfg); err != nil {
 		return nil, errors.Join(fmt.Errorf("kv: open store in %s: %w", cfg.Dir, err), folder.unlock())
@@ -264,7 +265,7 @@ func (s *Store) enter(ctx context.Context) error {
 	if err := s.broken(); err != nil {
 		return err
 	}
-	return s.gate.enter()
+	return s.gate.Enter()
 }
 
 // mend makes an error of Pebble ErrClosed when the store has failed meanwhile.
@@ -283,7 +284,7 @@ func (s *Store) Now() time.Time { return s.clock.now() }
 
 // Close waits for running calls, then closes the files. A second call answers kv.ErrClosed.
 func (s *Store) Close() error {
-	if err := s.gate.close(); err != nil {
+	if err := s.gate.Close(); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -299,51 +300,6 @@ func (s *Store) Close() error {
 		return b
 	}
 	return err
-}
-
-// gate counts running calls.
-type gate struct {
-	mu     sync.Mutex
-	calls  int  // guarded by mu
-	closed bool // guarded by mu
-	idle   chan struct{}
-}
-
-func (g *gate) init() { g.idle = make(chan struct{}) }
-
-func (g *gate) enter() error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.closed {
-		return kv.ErrClosed
-	}
-	g.calls++
-	return nil
-}
-
-func (g *gate) leave() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.calls--
-	if g.closed && g.calls == 0 {
-		close(g.idle)
-	}
-}
-
-// close refuses new calls and waits for the running ones.
-func (g *gate) close() error {
-	g.mu.Lock()
-	if g.closed {
-		g.mu.Unlock()
-		return kv.ErrClosed
-	}
-	g.closed = true
-	if g.calls == 0 {
-		close(g.idle)
-	}
-	g.mu.Unlock()
-	<-g.idle
-	return nil
 }
 
 // logger hands Pebble's words on. Fatalf is for broken invariants only: disk keeps failures of files from getting there.

@@ -23,7 +23,7 @@ func (s *Store) Update(ctx context.Context, fn func(kv.Tx) error) error {
 	if err := s.enter(ctx); err != nil {
 		return err
 	}
-	defer s.gate.leave()
+	defer s.gate.Leave()
 	return s.update(ctx, func(t *tx) error { return fn(t) })
 }
 

@@ -179,7 +179,7 @@ func (s *Store) View(ctx context.Context, fn func(kv.View) error) error {
 	if err := s.enter(ctx); err != nil {
 		return err
 	}
-	defer s.gate.leave()
+	defer s.gate.Leave()
 	v := &view{
 		snapshot: s.snapshot(),
 		wait:     func(commit uint64) error { return s.durable.wait(ctx, commit) },

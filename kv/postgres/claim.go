@@ -27,7 +27,7 @@ func (s *Store) Claim(ctx context.Context, r kv.Range, limit int, fn func(kv.Tx,
 	if err := s.enter(ctx); err != nil {
 		return nil, err
 	}
-	defer s.gate.leave()
+	defer s.gate.Leave()
 	if limit < 1 || r.To != nil && bytes.Compare(r.From, r.To) >= 0 {
 		return nil, nil
 	}

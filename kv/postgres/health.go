@@ -77,7 +77,7 @@ func (s *Store) patience(ctx context.Context) *patience {
 		select {
 		case <-ctx.Done():
 			return false
-		case <-s.gate.closing:
+		case <-s.gate.Closing():
 			return false
 		case <-time.After(d):
 			return true

@@ -57,6 +57,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/rouse-dev/rouse/kv"
+	"github.com/rouse-dev/rouse/kv/gate"
 )
 
 // Config says where the store lives.
@@ -95,7 +96,7 @@ type Store struct {
 	marks            marks
 	clock            clock
 	health           health
-	gate             gate
+	gate             *gate.Gate
 	noRoom           sync.Once // the server's table of locks was full
 
 	stop context.CancelFunc
@@ -158,7 +159,7 @@ func configure(cfg Config) (*Store, error) {
 	s.desk.run = func(g *group) { s.work.Go(func() { s.serve(g) }) }
 	s.wakes.init()
 	s.marks.init()
-	s.gate.init()
+	s.gate = gate.New()
 	s.health.init(s)
 	return s, nil
 }
@@ -255,64 +256,17 @@ func (s *Store) enter(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return s.gate.enter()
+	return s.gate.Enter()
 }
 
 // Close waits for running calls, then ends the connections. A second call answers kv.ErrClosed.
 func (s *Store) Close() error {
-	if err := s.gate.close(); err != nil {
+	if err := s.gate.Close(); err != nil {
 		return err
 	}
 	s.stop()
 	s.work.Wait()
 	s.readers.close()
 	s.writers.close()
-	return nil
-}
-
-// gate counts running calls.
-type gate struct {
-	mu      sync.Mutex
-	calls   int           // guarded by mu
-	closed  bool          // guarded by mu
-	closing chan struct{} // closed when Close has begun
-	idle    chan struct{}
-}
-
-func (g *gate) init() { g.closing, g.idle = make(chan struct{}), make(chan struct{}) }
-
-func (g *gate) enter() error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.closed {
-		return kv.ErrClosed
-	}
-	g.calls++
-	return nil
-}
-
-func (g *gate) leave() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.calls--
-	if g.closed && g.calls == 0 {
-		close(g.idle)
-	}
-}
-
-// close refuses new calls and waits for the running ones.
-func (g *gate) close() error {
-	g.mu.Lock()
-	if g.closed {
-		g.mu.Unlock()
-		return kv.ErrClosed
-	}
-	g.closed = true
-	close(g.closing)
-	if g.calls == 0 {
-		close(g.idle)
-	}
-	g.mu.Unlock()
-	<-g.idle
 	return nil
 }

@@ -15,7 +15,7 @@ func (s *Store) Snapshot(ctx context.Context, yield func(kv.Pair) error) error {
 	if err := s.enter(ctx); err != nil {
 		return err
 	}
-	defer s.gate.leave()
+	defer s.gate.Leave()
 	cfg, err := s.settings("backup", longParams)
 	if err != nil {
 		return err

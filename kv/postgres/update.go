@@ -18,7 +18,7 @@ func (s *Store) Update(ctx context.Context, fn func(kv.Tx) error) error {
 	if err := s.enter(ctx); err != nil {
 		return err
 	}
-	defer s.gate.leave()
+	defer s.gate.Leave()
 	j := newJob()
 	j.run = func(t *tx) error { return fn(t) }
 	verdict, err := s.alone(ctx, j)
@@ -138,7 +138,7 @@ func (s *Store) resolve(ctx context.Context, slot, seq int64, cause error) error
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("%w: %w: %w", kv.ErrUnknown, ctx.Err(), cause)
-		case <-s.gate.closing:
+		case <-s.gate.Closing():
 			return fmt.Errorf("%w: %w: %w", kv.ErrUnknown, kv.ErrClosed, cause)
 		case <-time.After(wait):
 			wait = min(wait*2, retryMost)

@@ -21,7 +21,7 @@ func (s *Store) View(ctx context.Context, fn func(kv.View) error) error {
 	if err := s.enter(ctx); err != nil {
 		return err
 	}
-	defer s.gate.leave()
+	defer s.gate.Leave()
 	v := &view{reader: s.reader(ctx, s.readers), alive: ctx.Err, told: func(err error) error { return s.told(ctx, err) }}
 	defer v.close()
 	if err := fn(v); err != nil {
