@@ -125,7 +125,7 @@ func asked(t testing.TB, g *guest.Guest) string {
 	if err != nil || r.Error != nil {
 		t.Fatalf("Invoke: got %v, %+v, want an answer", err, r.Error)
 	}
-	return string(out.Bytes())
+	return out.String()
 }
 
 // nodeFunction answers with what it sees of the SDK.

@@ -31,7 +31,7 @@ func whatIsPublishedIsCompiled(t *testing.T, in place) {
 	}
 	var out rouse.Buffer
 	res, err := b.pool.Attempt(t.Context(), v, rouse.Invocation{ID: "8f5e1a7c-0000-4000-8000-000000000002", Function: v.ARN, Event: []byte("{}")}, &out)
-	if err != nil || res.Error != nil || string(out.Bytes()) != `"/var/task/app.py"` {
+	if err != nil || res.Error != nil || out.String() != `"/var/task/app.py"` {
 		t.Errorf("got %s, %v, %v, want its file", out.Bytes(), res.Error, err)
 	}
 }
