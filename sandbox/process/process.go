@@ -14,7 +14,8 @@
 //	<Dir>/rouse-sandboxes-XXXX/s1/var/task → code
 //
 // One watchdog, a shell that reads a pipe from the node, knows all process groups; when the node dies, kill -9 included,
-// the pipe ends and the watchdog kills them. A process that leaves its group and its parents is not found again.
+// the pipe ends and the watchdog kills them. A process that leaves its group and its parents is not found again, nor one that
+// the node had started and not yet told of.
 package process
 
 import (
