@@ -8,8 +8,11 @@ import (
 	"net"
 	"net/http"
 	"reflect"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // input is a connection that has sent all it will, in pieces.
@@ -92,3 +95,150 @@ func FuzzRequest(f *testing.F) {
 type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+// script is a handler that does what its bytes say, and notes what a client should see.
+type script struct {
+	data   []byte
+	body   []byte // accepted by Write
+	status int
+	length int64 // declared; -1: not
+}
+
+func (s *script) next() byte {
+	if len(s.data) == 0 {
+		return 0
+	}
+	b := s.data[0]
+	s.data = s.data[1:]
+	return b
+}
+
+func (s *script) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.length = -1
+	names := []string{"X-A", "x-b", "Connection", "Content-Type", "Transfer-Encoding", "Date", "Trailer", "X A", "X:\r\nB"}
+	values := []string{"a", "close", "keep-alive", "chunked", "a\r\nContent-Length: 9", "a\r\n\r\nHTTP/1.1 200 OK\r\n", "\n", "\x00\xff"}
+	named := func(status int) {
+		if s.status == 0 {
+			s.status = status
+			if n, err := strconv.ParseUint(w.Header().Get("Content-Length"), 10, 63); err == nil && status != 204 && status != 304 {
+				s.length = int64(n)
+			}
+		}
+	}
+	for len(s.data) > 0 {
+		switch s.next() % 8 {
+		case 0:
+			w.Header().Set(names[int(s.next())%len(names)], values[int(s.next())%len(values)])
+		case 1:
+			w.Header().Set("Content-Length", []string{"0", "3", "40000", "x", "-1", "3\r\n"}[s.next()%6])
+		case 2:
+			w.WriteHeader(103)
+		case 3:
+			status := []int{200, 204, 304, 404, 299, 999}[s.next()%6]
+			w.WriteHeader(status)
+			named(status)
+		case 4, 5:
+			p := bytes.Repeat([]byte{'a' + s.next()%26}, int(s.next())<<(s.next()%10))
+			n, _ := w.Write(p)
+			named(200)
+			s.body = append(s.body, p[:n]...)
+		case 6:
+			w.(http.Flusher).Flush()
+			named(200)
+		case 7:
+			io.CopyN(io.Discard, r.Body, int64(s.next()))
+		}
+	}
+	named(200)
+}
+
+// FuzzResponse: whatever a handler does, a client reads what it wrote, or that it is not whole, and the next answer begins
+// where this one ends.
+func FuzzResponse(f *testing.F) {
+	for _, s := range []string{"", "\x04a\x03\x00", "\x01\x01\x04\x00\x03\x00", "\x06\x04\x00\x03\x06\x04\x01\xff\x09", "\x02\x03\x01", "\x03\x02", "\x07\x02\x06\x07\xff",
+		"\x00\x00\x04\x04\x01\x01\x00", "\x00\x02\x01\x04\x01\x01\x00", "\x04\x00\xff\x09"} {
+		for kind := range byte(16) {
+			f.Add([]byte(s), kind)
+		}
+	}
+	requests := []string{
+		"GET / HTTP/1.1\r\nHost: h\r\n\r\n",
+		"HEAD / HTTP/1.1\r\nHost: h\r\n\r\n",
+		"GET / HTTP/1.0\r\n\r\n",
+		"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+		"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc",
+		"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+		"POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabc",
+		"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
+	}
+	f.Fuzz(func(t *testing.T, data []byte, kind byte) {
+		request := requests[int(kind)%len(requests)]
+		did, served := &script{data: data}, 0
+		srv := &Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if served++; served == 1 {
+				did.ServeHTTP(w, r)
+				return
+			}
+			io.WriteString(w, "the second")
+		}), conns: map[*conn]struct{}{}}
+		var out bytes.Buffer
+		from := &recorded{input{r: strings.NewReader(request + "GET /b HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"), piece: 1 << 20}, &out}
+		c := &conn{s: srv, net: from, socket: from, header: http.Header{}}
+		srv.add(c)
+		c.serve()
+
+		in := bufio.NewReader(bytes.NewReader(out.Bytes()))
+		method, _, _ := strings.Cut(request, " ")
+		r, err := http.ReadResponse(in, &http.Request{Method: method})
+		for err == nil && r.StatusCode < 200 {
+			r, err = http.ReadResponse(in, &http.Request{Method: method})
+		}
+		if err != nil {
+			t.Fatalf("no answer: %v in %.300q", err, &out)
+		}
+		if r.StatusCode != did.status {
+			t.Errorf("status: got %d, want %d", r.StatusCode, did.status)
+		}
+		for name, values := range r.Header {
+			if !slices.Contains([]string{"X-A", "X-B", "Connection", "Content-Type", "Content-Length", "Date"}, name) {
+				t.Errorf("header %s: %q was not set", name, values)
+			}
+		}
+		got, err := io.ReadAll(r.Body)
+		if method == "HEAD" {
+			did.body = nil
+		}
+		short := method != "HEAD" && did.length > int64(len(did.body))
+		if (err != nil) != short || !bytes.Equal(got, did.body) {
+			t.Fatalf("body: got %d bytes %.50q, %v, want %d %.50q, short %v", len(got), got, err, len(did.body), did.body, short)
+		}
+		stays := served == 2
+		if stays && (r.Close || short) {
+			t.Errorf("another request was served: close %v, short %v", r.Close, short)
+		}
+		rest, _ := io.ReadAll(in)
+		if !stays {
+			if len(rest) > 0 {
+				t.Errorf("beyond the end: %.100q", rest)
+			}
+			return
+		}
+		in = bufio.NewReader(bytes.NewReader(rest))
+		if r, err = http.ReadResponse(in, nil); err != nil {
+			t.Fatalf("second answer: %v in %.300q", err, rest)
+		}
+		if got, err = io.ReadAll(r.Body); string(got) != "the second" || err != nil {
+			t.Errorf("second answer: got %q, %v", got, err)
+		}
+	})
+}
+
+// recorded is an input whose output is kept.
+type recorded struct {
+	input
+	out *bytes.Buffer
+}
+
+func (r *recorded) Write(p []byte) (int, error)     { return r.out.Write(p) }
+func (r *recorded) Close() error                    { return nil }
+func (r *recorded) SetReadDeadline(time.Time) error { return nil }

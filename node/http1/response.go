@@ -24,7 +24,7 @@ type response struct {
 	named   []string // scratch
 	out     *[]byte  // what goes to the socket next
 	held    *[]byte  // the body so far, until it is known how it is framed
-	length  int64    // as declared; -1: not
+	length  int64    // as declared, by a 304 too; -1: not
 	written int64
 	typed   bool // has a Content-Type, or must not get one
 	dated   bool
@@ -65,7 +65,7 @@ func (w *response) WriteHeader(status int) {
 		return
 	}
 	w.status = status
-	if v := w.header["Content-Length"]; len(v) > 0 && w.bodyAllowed() {
+	if v := w.header["Content-Length"]; len(v) > 0 && (w.bodyAllowed() || status == http.StatusNotModified) {
 		if n, err := strconv.ParseUint(v[0], 10, 63); err == nil {
 			w.length = int64(n)
 		}
@@ -237,8 +237,7 @@ func (w *response) frame(first []byte, whole bool) {
 		}
 		switch {
 		case w.length >= 0:
-			b = strconv.AppendInt(append(b, "Content-Length: "...), w.length, 10)
-			b = append(b, '\r', '\n')
+			b = appendLength(b, w.length)
 		case head && whole:
 		case old:
 			w.close = true
@@ -246,8 +245,8 @@ func (w *response) frame(first []byte, whole bool) {
 			w.chunked = !head
 			b = append(b, "Transfer-Encoding: chunked\r\n"...)
 		}
-	} else if v := w.header["Content-Length"]; w.status == http.StatusNotModified && len(v) > 0 && isText(v[0]) {
-		b = append(append(append(b, "Content-Length: "...), v[0]...), '\r', '\n')
+	} else if w.length >= 0 {
+		b = appendLength(b, w.length)
 	}
 	if !w.dated {
 		b = append(append(append(b, "Date: "...), w.c.s.now()...), '\r', '\n')
@@ -259,6 +258,10 @@ func (w *response) frame(first []byte, whole bool) {
 		b = append(b, "Connection: keep-alive\r\n"...)
 	}
 	*w.out = append(b, '\r', '\n')
+}
+
+func appendLength(b []byte, n int64) []byte {
+	return append(strconv.AppendInt(append(b, "Content-Length: "...), n, 10), '\r', '\n')
 }
 
 // emit adds to the body.
