@@ -28,7 +28,7 @@ type response struct {
 	written int64
 	typed   bool // has a Content-Type, or must not get one
 	dated   bool
-	linked  bool // has a Connection of its own
+	keeps   bool // says keep-alive itself
 	framed  bool
 	chunked bool
 	close   bool // the connection ends with this answer
@@ -99,12 +99,11 @@ func (w *response) fields(b []byte) []byte {
 		case "Date":
 			w.dated = true
 		case "Connection":
-			w.linked = len(w.header[name]) > 0
 			for _, v := range w.header[name] {
 				w.close = w.close || hasToken(v, "close")
+				w.keeps = w.keeps || hasToken(v, "keep-alive")
 			}
 			if w.close {
-				w.linked = false
 				continue // said below
 			}
 		}
@@ -254,7 +253,7 @@ func (w *response) frame(first []byte, whole bool) {
 	switch {
 	case w.close && !old:
 		b = append(b, "Connection: close\r\n"...)
-	case old && !w.close && !w.linked:
+	case old && !w.close && !w.keeps:
 		b = append(b, "Connection: keep-alive\r\n"...)
 	}
 	*w.out = append(b, '\r', '\n')
