@@ -89,7 +89,7 @@ func (w *response) line(b []byte, status int) []byte {
 // fields writes the headers that are the handler's to set, by name. Names that are none are left out, and no value begins
 // another line.
 func (w *response) fields(b []byte) []byte {
-	w.named = w.named[:0]
+	w.named, w.typed, w.dated, w.keeps = w.named[:0], false, false, false // a 1xx before had its own
 	for name := range w.header {
 		switch name {
 		case "Content-Length", "Transfer-Encoding", "Trailer":
