@@ -62,7 +62,8 @@ type conn struct {
 
 type halfCloser interface{ CloseWrite() error }
 
-// conn is a new connection. Listeners may wrap theirs, if they show what is inside by NetConn, as tls.Conn does.
+// conn is a new connection. Listeners may wrap theirs, if the same bytes pass inside, which they show by NetConn. tls.Conn
+// shows its inside too, and cannot be served.
 func (s *Server) conn(nc net.Conn) *conn {
 	c := &conn{s: s, net: nc, socket: nc, remote: nc.RemoteAddr().String(), header: http.Header{}}
 	under := nc

@@ -10,7 +10,8 @@ import (
 
 // socket reads and writes a connection by system calls that the scheduler is not told of. They do not block, but take the
 // kernel longer than the 20 µs after which it takes the processor away from a goroutine in a system call: each time another
-// thread is woken, and this one waits for its turn.
+// thread is woken, and this one waits for its turn. Only TCP's: reading from a Unix socket also closes the descriptors that
+// came beside the bytes, and what that takes is the sender's to choose.
 type socket struct {
 	raw   syscall.RawConn
 	read  func(fd uintptr) bool
@@ -21,13 +22,13 @@ type socket struct {
 	inErr, outErr syscall.Errno
 }
 
-// socketOf returns nil for what is none.
+// socketOf returns nil for what is not TCP.
 func socketOf(c net.Conn) io.ReadWriter {
-	sc, ok := c.(syscall.Conn)
+	tcp, ok := c.(*net.TCPConn)
 	if !ok {
 		return nil
 	}
-	raw, err := sc.SyscallConn()
+	raw, err := tcp.SyscallConn()
 	if err != nil {
 		return nil
 	}
