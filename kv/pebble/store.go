@@ -65,11 +65,11 @@ type Config struct {
 	FS     vfs.FS           // nil: the disk
 	Logger *slog.Logger     // nil: silent
 	Clock  func() time.Time // the process's clock, for tests of Now; nil: time.Now
-	Cache  int64            // bytes of block cache; 0: 8 MiB
+	Cache  int64            // bytes of block cache, taken as it fills; 0: 32 MiB
 }
 
 const (
-	cacheDefault = 8 << 20
+	cacheDefault = 32 << 20
 	memtableSize = 16 << 20 // grows to this from 256 KiB, so an idle store holds little
 )
 
