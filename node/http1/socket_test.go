@@ -30,14 +30,11 @@ func TestSocket(t *testing.T) {
 		}
 	})
 	srv.HandleFunc("/stuck", func(w http.ResponseWriter, r *http.Request) {
+		waits <- struct{}{}
 		for {
 			if _, err := w.Write(big[:30<<10]); err != nil {
 				ended <- err
 				return
-			}
-			select {
-			case waits <- struct{}{}:
-			default:
 			}
 		}
 	})
