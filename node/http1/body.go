@@ -103,7 +103,7 @@ func (b *body) chunk() error {
 	size, _, _ := strings.Cut(line, ";")
 	size = strings.TrimRight(size, " \t")
 	n, err := strconv.ParseUint(size, 16, 62)
-	if err != nil || !isText(line) {
+	if err != nil || len(size) > 16 || !isText(line) { // more digits overflow in others' readers
 		return errChunks
 	}
 	// What a proper client needs beside its data is little: chunks of one byte in lines of 256 are an attack.

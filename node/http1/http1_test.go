@@ -128,6 +128,7 @@ func TestRequests(t *testing.T) {
 		"a long head":     {"GET / HTTP/1.1\r\nHost: h\r\nX-B: " + long + "\r\nX-A: 1\r\n\r\n", `GET / h 1 "" <nil>`},
 		"broken off":      {"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab\r\n", `POST / h  "a" malformed chunks`},
 		"a size with a +": {"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n+1\r\na\r\n", `POST / h  "" malformed chunks`},
+		"a size of zeros": {"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n00000000000000001\r\na\r\n", `POST / h  "" malformed chunks`},
 		"a bare LF":       {"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\na\r\n", `POST / h  "" malformed chunks`},
 		"a long size":     {"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1;" + long, `POST / h  "" malformed chunks`},
 		"long trailers":   {"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\na: " + long, `POST / h  "" malformed chunks`},
