@@ -210,11 +210,9 @@ func (w *response) FlushError() error {
 // Flush is FlushError.
 func (w *response) Flush() { _ = w.FlushError() }
 
-// SetReadDeadline bounds reads of the request's body. It is told to the socket when there is something to wait for.
+// SetReadDeadline bounds the reads of the request's body that begin after it. It is told to the socket when there is something
+// to wait for. Unlike net/http's, not to be called while another goroutine reads.
 func (w *response) SetReadDeadline(t time.Time) error { w.c.until = t; return nil }
-
-// SetWriteDeadline bounds writes.
-func (w *response) SetWriteDeadline(t time.Time) error { return w.c.net.SetWriteDeadline(t) }
 
 // frame ends the head. first are the body's first bytes; whole: they are all of it.
 func (w *response) frame(first []byte, whole bool) {
