@@ -24,7 +24,7 @@ const (
 
 const (
 	bufferUsual  = 4 << 10
-	headersUsual = 64                     // of an answer
+	headersUsual = 64                     // of a request, of an answer
 	drainMax     = 256 << 10              // of a body that a handler leaves
 	lingerFor    = 500 * time.Millisecond // that a client may read an answer for which it was not listening
 	lingerMax    = 1 << 20

@@ -152,3 +152,21 @@ func TestMemoryOfAnswers(t *testing.T) {
 		t.Errorf("an idle connection holds %d bytes after an answer with many headers", after-before)
 	}
 }
+
+// TestMemoryOfHeads: a head costs its connection little more than its headers do, whatever stands in its lines.
+func TestMemoryOfHeads(t *testing.T) {
+	var before, after runtime.MemStats
+	srv := serve(t, handler(func(w http.ResponseWriter, r *http.Request) {
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		io.WriteString(w, r.Header.Get("A")) // until here the request is held
+	}))
+	cl := srv.dial(t)
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	cl.send("GET / HTTP/1.1\r\nHost: h\r\n" + strings.Repeat("A:\r\n", 16_000) + "\r\n")
+	cl.answer("GET")
+	if held := int64(after.HeapAlloc) - int64(before.HeapAlloc); held > 1<<20 {
+		t.Errorf("a request of 64 KB in lines of one header holds %d bytes", held)
+	}
+}

@@ -86,10 +86,10 @@ func parse(r *http.Request, text string) (f framing, err error) {
 	if err := parseLine(r, line); err != nil {
 		return f, err
 	}
-	lines := strings.Count(rest, "\n")
-	values := make([]string, lines)
-	r.Header = make(http.Header, lines)
-	for i := 0; rest != ""; i++ {
+	usual := min(strings.Count(rest, "\n"), headersUsual)
+	values := make([]string, 0, usual) // of one each, but for a head of very many lines
+	r.Header = make(http.Header, usual)
+	for rest != "" {
 		line, rest = cut(rest)
 		name, value, ok := field(line)
 		if !ok {
@@ -106,8 +106,12 @@ func parse(r *http.Request, text string) (f framing, err error) {
 			r.Header[name] = append(had, value)
 			continue
 		}
-		values[i] = value
-		r.Header[name] = values[i : i+1 : i+1]
+		if len(values) == cap(values) {
+			r.Header[name] = []string{value}
+			continue
+		}
+		values = append(values, value)
+		r.Header[name] = values[len(values)-1 : len(values) : len(values)]
 	}
 	return f, f.settle(r)
 }
