@@ -52,6 +52,8 @@ type conn struct {
 	state atomic.Int32
 	since atomic.Int64 // in ticks
 
+	writing atomic.Int64 // the tick after that in which the write under way began; 0: none is
+
 	mu       sync.Mutex
 	quiet    bool               // guarded by mu; the request has come whole, and nothing after it: who reads would wait
 	watching chan struct{}      // guarded by mu; closed when the watch ends; nil: none
@@ -86,6 +88,12 @@ func (s *Server) conn(nc net.Conn) *conn {
 func (c *conn) enter(from, to int32) bool {
 	c.since.Store(c.s.ticks.Load())
 	return c.state.CompareAndSwap(from, to)
+}
+
+// stuck reports whether the client takes nothing of its answer any more.
+func (c *conn) stuck(now int64) bool {
+	began := c.writing.Load()
+	return began != 0 && now-began > ticksOf(takePatience, takePatience)
 }
 
 // serve serves requests until either side wants no more.

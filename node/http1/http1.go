@@ -9,7 +9,7 @@
 //
 // A connection is one goroutine, and a request in good order costs one read and one write, no timer and no second goroutine.
 // What net/http does for each request with timers and a reader in the background is done by one sweep over all connections,
-// four times a second: it closes who is idle or sends no head, and has those watched whose handler takes longer than that, so
+// four times a second: it closes who is idle, sends no head or takes no answer, and has those watched whose handler takes longer than that, so
 // that a client that leaves cancels the request's context.
 //
 // The reader is strict where a proxy in front could read differently (RFC 9112 §11.2): a length beside chunks, two lengths,

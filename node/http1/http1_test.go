@@ -416,6 +416,38 @@ func TestTime(t *testing.T) {
 	})
 }
 
+// TestClientReadsNot: an answer that nobody takes ends, and with it the connection; one that is taken slowly does not.
+func TestClientReadsNot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ended := make(chan error, 1)
+		srv := serve(t, handler(func(w http.ResponseWriter, r *http.Request) {
+			_, err := w.Write(make([]byte, 1<<20))
+			ended <- err
+		}))
+		cl := srv.dial(t)
+		cl.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+		began := time.Now()
+		if err := <-ended; err == nil || time.Since(began) > 2*time.Minute {
+			t.Errorf("Write to a client that does not read: got %v after %v, want an error in a minute", err, time.Since(began))
+		}
+		cl = srv.dial(t)
+		cl.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+		for range 1 << 20 / (128 << 10) {
+			time.Sleep(25 * time.Second)
+			if _, err := io.ReadFull(cl.r, make([]byte, 128<<10)); err != nil {
+				t.Fatalf("slow reading: got %v, want the answer", err)
+			}
+		}
+		if _, err := io.CopyN(io.Discard, cl.r, 64); err != nil {
+			t.Fatalf("slow reading: got %v, want the rest", err)
+		}
+		if err := <-ended; err != nil {
+			t.Errorf("Write to a slow client: got %v, want nil", err)
+		}
+		srv.Close()
+	})
+}
+
 // TestClientLeaves: its request's context ends; one that stays is not disturbed, and what it sends meanwhile is not lost.
 func TestClientLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

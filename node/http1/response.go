@@ -1,7 +1,6 @@
 package http1
 
 import (
-	"net"
 	"net/http"
 	"slices"
 	"strconv"
@@ -36,7 +35,10 @@ type response struct {
 	failed  error // the socket's
 }
 
-const bufferMax = 32 << 10
+const (
+	bufferMax = 32 << 10
+	pieceMax  = 256 << 10
+)
 
 // buffers are for answers.
 var buffers = sync.Pool{New: func() any { b := make([]byte, 0, bufferUsual); return &b }}
@@ -282,16 +284,18 @@ func (w *response) emit(p []byte) {
 	}
 }
 
-// push sends what is written down, and p after it.
+// push sends what is written down, and p after it, in pieces that a slow client takes in time.
 func (w *response) push(p []byte) {
-	switch {
-	case w.failed != nil:
-	case len(p) > 0:
-		buffers := net.Buffers{*w.out, p}
-		_, w.failed = buffers.WriteTo(w.c.net)
-	case len(*w.out) > 0:
-		_, w.failed = w.c.socket.Write(*w.out)
+	c := w.c
+	for _, b := range [2][]byte{*w.out, p} {
+		for len(b) > 0 && w.failed == nil {
+			n := min(len(b), pieceMax)
+			c.writing.Store(c.s.ticks.Load() + 1)
+			_, w.failed = c.socket.Write(b[:n])
+			b = b[n:]
+		}
 	}
+	c.writing.Store(0)
 	*w.out = (*w.out)[:0]
 }
 

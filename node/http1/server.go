@@ -38,6 +38,7 @@ type Server struct {
 const (
 	headPatience = 10 * time.Second
 	idlePatience = 2 * time.Minute
+	takePatience = time.Minute // for each 256 KiB of an answer: who reads more slowly than that holds a connection for nothing
 	headMax      = 64 << 10
 	tick         = 250 * time.Millisecond
 	acceptRetry  = 50 * time.Millisecond
@@ -135,6 +136,8 @@ func (s *Server) look(now int64) {
 			if c.state.CompareAndSwap(st, stateClosed) {
 				_ = c.net.Close()
 			}
+		case st == stateActive && c.stuck(now):
+			_ = c.net.Close()
 		case st == stateActive && age > 0, st == stateClosed: // whose watch ends at once
 			c.watch()
 		}
