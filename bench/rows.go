@@ -173,7 +173,8 @@ func (b *bench) warm(language string) func(context.Context) (result, error) {
 		}
 		defer s.stop()
 		rouse := b.application(language)
-		if _, _, err := volley(ctx, rouse.address, warmClients, time.Second, rouse.shots); err != nil { // bring instances up
+		// Instances come up, and each compiles for itself what it runs often.
+		if _, _, err := volley(ctx, rouse.address, warmClients, warmUp, rouse.shots); err != nil {
 			return r, err
 		}
 		var limits, rates []float64
@@ -193,7 +194,10 @@ func (b *bench) warm(language string) func(context.Context) (result, error) {
 	}
 }
 
-const warmClients = 64
+const (
+	warmClients = 64
+	warmUp      = 4 * time.Second
+)
 
 // application is where a language's function is served, and what asks it.
 func (b *bench) application(language string) (a struct {
