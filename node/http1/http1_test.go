@@ -154,6 +154,7 @@ func TestRefused(t *testing.T) {
 	}{
 		"no line":               {"x\r\n\r\n", 400},
 		"a bare LF":             {"GET / HTTP/1.1\r\nHost: h\nX: y\r\n\r\n", 400},
+		"bare LFs":              {"GET / HTTP/1.1\nHost: h\n\n", 400},
 		"a bare CR":             {"GET / HTTP/1.1\r\nHost: h\r\nX: a\rb\r\n\r\n", 400},
 		"a NUL":                 {"GET / HTTP/1.1\r\nHost: h\r\nX: a\x00b\r\n\r\n", 400},
 		"a folded line":         {"GET / HTTP/1.1\r\nHost: h\r\nX: a\r\n b\r\n\r\n", 400},

@@ -19,7 +19,10 @@ func (e *badRequest) Error() string { return e.why }
 
 func bad(why string) error { return &badRequest{http.StatusBadRequest, why} }
 
-var headEnd = []byte("\r\n\r\n")
+var (
+	headEnd = []byte("\r\n\r\n")
+	bareEnd = []byte("\n\n") // for which a proper end would be waited for in vain
+)
 
 // head reads up to the end of a head, and returns it without its last line.
 func (c *conn) head() (string, error) {
@@ -32,6 +35,9 @@ func (c *conn) head() (string, error) {
 			text := string(c.buf[c.from : looked+i+2])
 			c.from = looked + i + len(headEnd)
 			return text, nil
+		}
+		if bytes.Contains(c.buf[looked:c.to], bareEnd) {
+			return "", bad("lines that end without a carriage return")
 		}
 		if c.to-c.from > limit {
 			return "", &badRequest{http.StatusRequestHeaderFieldsTooLarge, "the head is longer than " + strconv.Itoa(limit) + " bytes"}
