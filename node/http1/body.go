@@ -43,16 +43,13 @@ func (b *body) Read(p []byte) (int, error) {
 	return b.read(p)
 }
 
-// Close makes further reads fail. The server takes in what is left.
+// Close makes further reads fail, as the handler's return does. The server takes in what is left.
 func (b *body) Close() error {
 	b.mu.Lock()
 	b.shutOff = true
 	b.mu.Unlock()
 	return nil
 }
-
-// shut ends the body with its handler.
-func (b *body) shut() { _ = b.Close() }
 
 // read reads. The caller holds mu.
 func (b *body) read(p []byte) (n int, err error) {

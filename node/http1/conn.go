@@ -152,7 +152,7 @@ func (c *conn) handle(ctx context.Context, b *body) (again bool) {
 	}
 	w.finish()
 	if b != nil {
-		b.shut()
+		_ = b.Close() // nothing to fail
 	}
 	c.unwatch() // no sooner: until here the body may come to its end, and be followed by a watch
 	if b != nil && w.failed == nil && !b.done {
