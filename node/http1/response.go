@@ -194,19 +194,25 @@ func (w *response) WriteString(s string) (int, error) { return w.Write([]byte(s)
 
 // FlushError sends what there is.
 func (w *response) FlushError() error {
+	w.settle(false)
+	w.push(nil)
+	return w.failed
+}
+
+// settle has a head, and a body that was held, ready to be sent. whole: the body is complete.
+func (w *response) settle(whole bool) {
 	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)
 	}
-	if !w.framed {
-		var held []byte
-		if w.held != nil {
-			held = *w.held
-		}
-		w.frame(held, false)
-		w.emit(held)
+	if w.framed {
+		return
 	}
-	w.push(nil)
-	return w.failed
+	var held []byte
+	if w.held != nil {
+		held = *w.held
+	}
+	w.frame(held, whole)
+	w.emit(held)
 }
 
 // Flush is FlushError.
@@ -301,17 +307,7 @@ func (w *response) push(p []byte) {
 
 // finish ends the answer when the handler has returned.
 func (w *response) finish() {
-	if w.status == 0 {
-		w.WriteHeader(http.StatusOK)
-	}
-	if !w.framed {
-		var held []byte
-		if w.held != nil {
-			held = *w.held
-		}
-		w.frame(held, true)
-		w.emit(held)
-	}
+	w.settle(true)
 	if w.chunked {
 		*w.out = append(*w.out, "0\r\n\r\n"...)
 	}
